@@ -1,0 +1,420 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// The names that a script configures with: action.header.add(…), setup.listen(…), the
+// same names bare, request.path:prefix(…), all{…}, any{…}, none{…}.
+
+// accessor is a dotted name on its way to being called: action.header, then
+// action.header.add.
+type accessor struct {
+	kind accessKind
+	name string // "" for action and setup themselves
+}
+
+type accessKind uint8
+
+const (
+	accessAction accessKind = iota
+	accessSetup
+	accessBare // header.add: an action or option, or else a setup
+)
+
+func (a *accessor) String() string {
+	switch {
+	case a.kind == accessAction:
+		return strings.TrimSuffix("action."+a.name, ".")
+	case a.kind == accessSetup:
+		return strings.TrimSuffix("setup."+a.name, ".")
+	}
+	return a.name
+}
+
+// configError is raised as a Lua error object when a setup or an action cannot be made.
+// tostring gives lighttpd2's short text; uncaught, the whole message is what the user sees.
+type configError struct {
+	pos   Pos
+	short string
+	err   error
+}
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
+
+func (st *state) installConfig() {
+	L := st.L
+	meta := func(name string, funcs map[string]lua.LGFunction) {
+		mt := L.NewTable()
+		for k, f := range funcs {
+			mt.RawSetString(k, L.NewFunction(f))
+		}
+		st.metas.RawSetString(name, mt)
+	}
+	text := func(L *lua.LState) int {
+		L.Push(lua.LString(fmt.Sprint(L.CheckUserData(1).Value)))
+		return 1
+	}
+	meta("accessor root", map[string]lua.LGFunction{"__index": st.accessorIndex, "__tostring": text})
+	meta("accessor", map[string]lua.LGFunction{"__index": st.accessorIndex, "__call": st.accessorCall, "__tostring": text})
+	meta("action", map[string]lua.LGFunction{"__tostring": func(L *lua.LState) int {
+		L.Push(lua.LString(L.CheckUserData(1).Value.(*Node).Name))
+		return 1
+	}})
+	meta("condition", map[string]lua.LGFunction{"__tostring": text})
+	meta("lvalue", map[string]lua.LGFunction{"__index": st.lvalueIndex, "__tostring": text})
+	meta("lvalue group", map[string]lua.LGFunction{"__index": st.lvalueGroupIndex})
+	meta("lvalue keyed", map[string]lua.LGFunction{"__index": st.lvalueKeyIndex})
+	meta("kvlist", map[string]lua.LGFunction{"__index": kvIndex})
+	meta("config error", map[string]lua.LGFunction{
+		"__tostring": func(L *lua.LState) int {
+			L.Push(lua.LString(L.CheckUserData(1).Value.(*configError).short))
+			return 1
+		},
+		"__index": func(L *lua.LState) int {
+			e := L.CheckUserData(1).Value.(*configError)
+			L.Push(lua.LString(e.pos.String() + ": " + e.Error()))
+			return 1
+		},
+	})
+	ops := L.NewTable()
+	for i := range condOps {
+		ops.RawSetString(condOps[i].name, L.NewFunction(st.conditionOp(&condOps[i])))
+	}
+	st.metas.RawSetString("operators", ops)
+	st.base.RawSetString("action", st.handle(&accessor{kind: accessAction}, "accessor root"))
+	for _, group := range []string{"request", "physical", "response"} {
+		st.base.RawSetString(group, st.handle(group, "lvalue group"))
+	}
+	for _, op := range []string{"all", "any", "none"} {
+		st.base.RawSetString(op, L.NewFunction(st.combineConditions(op)))
+	}
+}
+
+// bareName finds a name that is used without action or setup before it. It is the __index
+// of the globals of a load.
+func (st *state) bareName(L *lua.LState) int {
+	name, ok := L.Get(2).(lua.LString)
+	if ok {
+		if v := st.base.RawGet(name); v != lua.LNil {
+			L.Push(v)
+			return 1
+		}
+		if name == "setup" && st.builder.load != nil && st.builder.load.mayUseSetups {
+			L.Push(st.handle(&accessor{kind: accessSetup}, "accessor root"))
+			return 1
+		}
+		if st.builder.knows(string(name)) {
+			L.Push(st.handle(&accessor{kind: accessBare, name: string(name)}, "accessor"))
+			return 1
+		}
+	}
+	L.Push(lua.LNil)
+	return 1
+}
+
+// knows reports whether name is that of an action, setup or option, or begins one.
+func (b *Builder) knows(name string) bool {
+	for _, n := range b.names(accessBare) {
+		if n == name || strings.HasPrefix(n, name+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// names returns every name that an accessor of this kind can lead to, plugins included.
+func (b *Builder) names(kind accessKind) []string {
+	var out []string
+	if kind != accessSetup {
+		out = append(out, b.prog.registry.names(false)...)
+	}
+	if kind != accessAction {
+		out = append(out, b.prog.registry.names(true)...)
+	}
+	if b.load != nil {
+		for n := range b.load.pluginActions {
+			if kind != accessSetup {
+				out = append(out, n)
+			}
+		}
+		for n := range b.load.pluginSetups {
+			if kind != accessAction {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func (st *state) accessorIndex(L *lua.LState) int {
+	a := L.CheckUserData(1).Value.(*accessor)
+	key, ok := L.Get(2).(lua.LString)
+	if !ok {
+		L.RaiseError("expected a name behind %s, got a %s", a, L.Get(2).Type())
+	}
+	name := string(key)
+	if a.name != "" {
+		name = a.name + "." + name
+	}
+	L.Push(st.handle(&accessor{kind: a.kind, name: name}, "accessor"))
+	return 1
+}
+
+// accessorCall makes an action, or runs a setup.
+func (st *state) accessorCall(L *lua.LState) int {
+	a := L.CheckUserData(1).Value.(*accessor)
+	b := st.builder.at(L)
+	given := make([]Value, 0, L.GetTop()-1)
+	for i := 2; i <= L.GetTop(); i++ {
+		v, err := b.toValue(L.Get(i))
+		if err != nil {
+			st.raise(L, a, b, fmt.Errorf("argument %d: %w", i-1, err))
+		}
+		given = append(given, v)
+	}
+	if a.kind == accessSetup || (a.kind == accessBare && !b.isAction(a.name)) {
+		if err := b.runSetup(L, a.name, given); err != nil {
+			st.raise(L, a, b, err)
+		}
+		return 0
+	}
+	node, err := b.newAction(L, a.name, given)
+	if err != nil {
+		st.raise(L, a, b, err)
+	}
+	L.Push(st.handle(node, "action"))
+	return 1
+}
+
+// raise ends a call that could not be served with an error object.
+func (st *state) raise(L *lua.LState, a *accessor, b *Builder, err error) {
+	var inner *configError
+	if errors.As(err, &inner) && inner.pos.File != "" {
+		err = inner
+	}
+	short := "creating action failed"
+	if a.kind == accessSetup {
+		short = "setup failed"
+	}
+	var unknownName *UnknownNameError
+	if !errors.As(err, &unknownName) && inner == nil {
+		err = fmt.Errorf("%s: %w", a.name, err)
+	}
+	L.Error(st.handle(&configError{pos: b.Pos(), short: short, err: err}, "config error"), 1)
+}
+
+func (b *Builder) isAction(name string) bool {
+	if _, ok := b.prog.registry.actions[name]; ok {
+		return true
+	}
+	if _, ok := b.prog.registry.options[name]; ok {
+		return true
+	}
+	if b.load != nil {
+		if _, ok := b.load.pluginActions[name]; ok {
+			return true
+		}
+		if _, ok := b.load.pluginSetups[name]; ok {
+			return false
+		}
+	}
+	_, isSetup := b.prog.registry.setups[name]
+	return !isSetup
+}
+
+// newAction makes the action called name.
+func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, error) {
+	reg := b.prog.registry
+	node := &Node{Name: name, Pos: b.Pos()}
+	var err error
+	if def, ok := reg.actions[name]; ok {
+		var args Args
+		if args, err = checkArgs(name, def.Params, given); err == nil {
+			node.Act, err = def.New(b, args)
+		}
+	} else if index, ok := reg.options[name]; ok {
+		var value any
+		value, err = b.optionValue(reg.defs[index], given)
+		node.Act = &setting{index, value}
+	} else if b.load != nil && b.load.pluginActions[name] != nil {
+		node.Act, err = b.callPluginAction(L, name, given)
+	} else if _, ok := reg.setups[name]; ok {
+		err = fmt.Errorf("this is a setup: write setup.%s", name)
+	} else {
+		err = unknown("action", name, b.names(accessAction))
+	}
+	return node, err
+}
+
+func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
+	reg := b.prog.registry
+	if b.load == nil || !b.load.mayUseSetups {
+		return fmt.Errorf("setups can only be used while the script is loaded, not while a request is handled")
+	}
+	if def, ok := reg.setups[name]; ok {
+		args, err := checkArgs(name, def.Params, given)
+		if err != nil {
+			return err
+		}
+		return def.Run(b, args)
+	}
+	if index, ok := reg.options[name]; ok {
+		value, err := b.optionValue(reg.defs[index], given)
+		if err == nil {
+			b.prog.defaults[index] = value
+		}
+		return err
+	}
+	if fn := b.load.pluginSetups[name]; fn != nil {
+		return b.callPluginSetup(L, fn, given)
+	}
+	if _, ok := reg.actions[name]; ok {
+		return fmt.Errorf("unknown setup %q; it is an action: write action.%s, in the list of actions", name, name)
+	}
+	return unknown("setup", name, b.names(accessSetup))
+}
+
+// optionValue checks the value of an option; without one it is the built-in default.
+func (b *Builder) optionValue(o *Option, given []Value) (any, error) {
+	if len(given) == 0 {
+		return o.Default, nil
+	}
+	args, err := checkArgs(o.Name, []Param{{Name: "value", Type: o.Type}}, given)
+	if err != nil {
+		return nil, err
+	}
+	v := args.Value(0)
+	if o.Parse != nil {
+		return o.Parse(b, v)
+	}
+	switch o.Type {
+	case TString, TAddress:
+		return v.str, nil
+	case TNumber:
+		return int64(v.num), nil
+	case TBool:
+		return v.num != 0, nil
+	case TPattern:
+		return args.Pattern(0), nil
+	case TStrings:
+		return args.Strings(0), nil
+	}
+	return v, nil
+}
+
+func (st *state) lvalueGroupIndex(L *lua.LState) int {
+	group := L.CheckUserData(1).Value.(string)
+	name := group + "." + L.Get(2).String()
+	def := findLValue(name)
+	if def == nil {
+		L.RaiseError("%s", unknown("variable", name, lvalueNames()).Error())
+	}
+	if def.keyed {
+		L.Push(st.handle(def, "lvalue keyed"))
+	} else {
+		L.Push(st.handle(&LValue{def: def}, "lvalue"))
+	}
+	return 1
+}
+
+func (st *state) lvalueKeyIndex(L *lua.LState) int {
+	def := L.CheckUserData(1).Value.(*lvalueDef)
+	key := L.Get(2)
+	if key.Type() != lua.LTString && key.Type() != lua.LTNumber {
+		L.RaiseError(`%s needs a name: %s["name"]`, def.name, def.name)
+	}
+	if findOp(key.String()) != nil {
+		L.RaiseError(`%s needs a name before :%s, for example %s["name"]:%s(…)`, def.name, key.String(), def.name, key.String())
+	}
+	L.Push(st.handle(&LValue{def: def, key: key.String()}, "lvalue"))
+	return 1
+}
+
+func (st *state) lvalueIndex(L *lua.LState) int {
+	name := L.Get(2).String()
+	op := st.metas.RawGetString("operators").(*lua.LTable).RawGetString(name)
+	if op == lua.LNil {
+		names := make([]string, len(condOps))
+		for i := range condOps {
+			names[i] = condOps[i].name
+		}
+		L.RaiseError("%s", unknown("operator", name, names).Error())
+	}
+	L.Push(op)
+	return 1
+}
+
+// conditionOp makes a condition. One that cannot be built is logged and nil, as in
+// lighttpd2; whatever it is handed to then refuses nil and repeats the reason.
+func (st *state) conditionOp(op *condOp) lua.LGFunction {
+	return func(L *lua.LState) int {
+		ud, ok := L.Get(1).(*lua.LUserData)
+		var lv *LValue
+		if ok {
+			lv, ok = ud.Value.(*LValue)
+		}
+		if !ok {
+			L.RaiseError("call the operator with a colon: request.path:%s(…)", op.name)
+		}
+		arg := ""
+		switch v := L.Get(2).(type) {
+		case lua.LString, lua.LNumber:
+			arg = lua.LVAsString(v)
+		default:
+			if op.name != "is" && op.name != "isnot" {
+				return st.noCondition(L, fmt.Errorf("%s:%s expects a string or a number, got a %s", lv, op.name, v.Type()))
+			}
+		}
+		c, err := newCondition(lv, op, arg)
+		if err != nil {
+			return st.noCondition(L, err)
+		}
+		L.Push(st.handle(c, "condition"))
+		return 1
+	}
+}
+
+func (st *state) noCondition(L *lua.LState, err error) int {
+	b := st.builder.at(L)
+	if b.load != nil {
+		b.load.badCondition = err
+	}
+	b.prog.log.Error("invalid condition", "pos", b.Pos().String(), "error", err)
+	L.Push(lua.LNil)
+	return 1
+}
+
+// combineConditions serves all{…}, any{…} and none{…}.
+func (st *state) combineConditions(op string) lua.LGFunction {
+	return func(L *lua.LState) int {
+		b := st.builder.at(L)
+		v, err := b.toValue(L.Get(1))
+		if err == nil && L.GetTop() > 1 {
+			err = fmt.Errorf("expected one table of conditions")
+		}
+		if v.kind == KindCondition {
+			v = ListValue(v)
+		}
+		items, ok := v.List()
+		if err == nil && (!ok || len(items) == 0) {
+			err = fmt.Errorf("expected a table of conditions, got %s", v.kind)
+		}
+		conds := make([]*Condition, len(items))
+		for i, item := range items {
+			if conds[i], ok = item.Condition(); !ok && err == nil {
+				err = fmt.Errorf("entry %d: expected a condition, got %s", i+1, item.kind)
+			}
+		}
+		if err != nil {
+			st.raise(L, &accessor{kind: accessBare, name: op}, b, err)
+		}
+		L.Push(st.handle(combine(op, conds), "condition"))
+		return 1
+	}
+}

@@ -1,0 +1,167 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// toValue turns a Lua value into a configuration value (lighttpd2, li_value_from_lua).
+// A function becomes an action, a boolean lvalue a condition.
+func (b *Builder) toValue(lv lua.LValue) (Value, error) {
+	switch v := lv.(type) {
+	case *lua.LNilType:
+		return Value{}, nil
+	case lua.LBool:
+		return BoolValue(bool(v)), nil
+	case lua.LNumber:
+		return NumberValue(float64(v)), nil
+	case lua.LString:
+		return StringValue(string(v)), nil
+	case *lua.LTable:
+		return b.tableValue(v)
+	case *lua.LFunction:
+		return Value{kind: KindAction, action: b.functionNode(v)}, nil
+	case *lua.LUserData:
+		switch h := v.Value.(type) {
+		case *Node:
+			return Value{kind: KindAction, action: h}, nil
+		case *Condition:
+			return Value{kind: KindCondition, cond: h}, nil
+		case *LValue:
+			return b.truthValue(h)
+		case *accessor:
+			return Value{}, fmt.Errorf("%s is a name, not a value; call it: %s(…)", h, h)
+		}
+		return Value{}, errors.New("a Lua object of this kind cannot be used in a configuration")
+	}
+	return Value{}, fmt.Errorf("a Lua %s cannot be used in a configuration", lv.Type())
+}
+
+// truthValue lets physical.is_file stand for physical.is_file:is().
+func (b *Builder) truthValue(lv *LValue) (Value, error) {
+	if lv.def.kind != lvBool {
+		return Value{}, fmt.Errorf("%s is not a condition; compare it, for example %s:eq(…)", lv, lv)
+	}
+	c, err := newCondition(lv, findOp("is"), "")
+	return Value{kind: KindCondition, cond: c}, err
+}
+
+func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
+	out := Value{kind: KindList}
+	var first error
+	fail := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
+	isList := false
+	var items []Value
+	t.ForEach(func(k, lv lua.LValue) {
+		v, err := b.toValue(lv)
+		if err != nil {
+			fail(err)
+			return
+		}
+		switch key := k.(type) {
+		case lua.LNumber:
+			isList = true
+			i := int(math.Trunc(float64(key)))
+			if i < 1 || i > 1<<24 {
+				fail(fmt.Errorf("the table has the key %v; a list begins at 1", key))
+				return
+			}
+			for len(items) < i {
+				items = append(items, Value{})
+			}
+			items[i-1] = v
+		case lua.LString:
+			out.hash = true
+			out.list = append(out.list, ListValue(StringValue(string(key)), v))
+		default:
+			b.prog.log.Warn("a table key that is neither a string nor a number is ignored", "key", k.String(), "pos", b.Pos().String())
+		}
+	})
+	if first != nil {
+		return Value{}, first
+	}
+	if isList && out.hash {
+		return Value{}, errors.New("a table cannot be a list and have named keys at once")
+	}
+	if isList {
+		for i, item := range items {
+			if item.kind == KindNone {
+				return Value{}, fmt.Errorf("the list has a hole: entry %d is nil", i+1)
+			}
+		}
+		out.list = items
+	}
+	return out, nil
+}
+
+// functionNode makes an action of a Lua function.
+func (b *Builder) functionNode(fn *lua.LFunction) *Node {
+	f := &luaFunction{heap: b.st.heap}
+	if b.load != nil {
+		f.root = b.st.heap.addRoot(fn)
+	} else {
+		f.bound, f.state = fn, b.st
+	}
+	pos := Pos{}
+	if fn.Proto != nil {
+		pos = Pos{fn.Proto.SourceName, fn.Proto.LineDefined}
+	}
+	return &Node{Name: "function", Pos: pos, Act: f}
+}
+
+// toLua turns a configuration value into what a plugin is given: a list has an index by
+// key for those that were hashes (lighttpd2, key-value list).
+func (st *state) toLua(v Value) lua.LValue {
+	switch v.kind {
+	case KindBool:
+		return lua.LBool(v.num != 0)
+	case KindNumber:
+		return lua.LNumber(math.Trunc(v.num))
+	case KindString:
+		return lua.LString(v.str)
+	case KindList:
+		t := st.L.CreateTable(len(v.list), 0)
+		for i, item := range v.list {
+			t.RawSetInt(i+1, st.toLua(item))
+		}
+		t.Metatable = st.metas.RawGetString("kvlist")
+		return t
+	case KindAction:
+		return st.handle(v.action, "action")
+	case KindCondition:
+		return st.handle(v.cond, "condition")
+	}
+	return lua.LNil
+}
+
+// handle makes the Lua userdata for an immutable Go value.
+func (st *state) handle(value any, meta string) *lua.LUserData {
+	return &lua.LUserData{Value: value, Env: st.env, Metatable: st.metas.RawGetString(meta)}
+}
+
+// kvIndex looks a key up in a list of pairs, the last one first; nil finds the pair
+// without a key.
+func kvIndex(L *lua.LState) int {
+	t, ok := L.Get(1).(*lua.LTable)
+	key := L.Get(2)
+	if !ok || (key.Type() != lua.LTString && key != lua.LNil) {
+		L.Push(lua.LNil)
+		return 1
+	}
+	for i := t.Len(); i >= 1; i-- {
+		pair, ok := t.RawGetInt(i).(*lua.LTable)
+		if ok && pair.Len() == 2 && pair.RawGetInt(1) == key {
+			L.Push(pair.RawGetInt(2))
+			return 1
+		}
+	}
+	L.Push(lua.LNil)
+	return 1
+}

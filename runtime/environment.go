@@ -1,0 +1,146 @@
+package runtime
+
+import (
+	lua "github.com/yuin/gopher-lua"
+)
+
+// What globals mean in a script (lighttpd2, "Lua API"):
+//
+//   - while a script is loaded its globals live in a table of the load, which is forgotten;
+//   - in a handler globals live as long as the handler and the request;
+//   - REQ is a table that all handlers of one request share;
+//   - _G is the table of the state: what is put there stays.
+//
+// Every function of a script has the same environment table, st.env, which is always
+// empty. Its metatable leads to the globals that count at the moment, so that changing
+// them is one store and not a walk over closures.
+
+const reqGlobal = "REQ"
+
+func (st *state) installEnvironment() {
+	st.envMeta.RawSetString("__index", st.base)
+	newGlobal := st.L.NewFunction(st.newGlobal)
+	st.metas.RawSetString("newglobal", newGlobal)
+	st.envMeta.RawSetString("__newindex", newGlobal)
+	meta := st.L.NewTable()
+	meta.RawSetString("__index", st.L.NewFunction(st.missingGlobal))
+	st.metas.RawSetString("base", meta)
+	st.base.Metatable = meta
+}
+
+// newGlobal gives the running handler a table for its globals when it sets the first one.
+func (st *state) newGlobal(L *lua.LState) int {
+	key, value := L.Get(2), L.Get(3)
+	c := st.current
+	if c == nil {
+		L.RaiseError("global %q set outside of a script", key.String())
+		return 0
+	}
+	globals := st.L.NewTable()
+	meta := st.L.NewTable()
+	meta.RawSetString("__index", st.base)
+	globals.Metatable = meta
+	globals.RawSet(key, value)
+	c.pin.setGlobals(c.handler, globals)
+	st.showGlobals(c)
+	return 0
+}
+
+// missingGlobal is asked for names that neither the handler nor _G has.
+func (st *state) missingGlobal(L *lua.LState) int {
+	c := st.current
+	if c != nil && L.Get(2) == lua.LString(reqGlobal) {
+		L.Push(c.pin.req())
+		return 1
+	}
+	L.Push(lua.LNil)
+	return 1
+}
+
+// showGlobals makes the globals of a call the visible ones.
+func (st *state) showGlobals(c *call) {
+	if globals := c.pin.globals(c.handler); globals != nil {
+		st.useGlobals(globals)
+		return
+	}
+	st.envMeta.RawSetString("__index", st.base)
+	st.envMeta.RawSetString("__newindex", st.newGlobalFunc())
+}
+
+func (st *state) useGlobals(globals *lua.LTable) {
+	st.envMeta.RawSetString("__index", globals)
+	st.envMeta.RawSetString("__newindex", globals)
+}
+
+func (st *state) newGlobalFunc() lua.LValue { return st.metas.RawGetString("newglobal") }
+
+// pin ties a request to the state that it first entered: its REQ table, its globals and
+// the Lua objects that stand for it live there.
+type pin struct {
+	vr      *VRequest
+	state   *state
+	reqTab  *lua.LTable
+	scopes  []scope
+	objects []objectRef
+}
+
+type scope struct {
+	handler any
+	globals *lua.LTable
+}
+
+// pinTo returns the pin of the request for a heap. The first state whose lock is free is
+// taken, from the first on: requests one after another on an idle server meet the same one.
+func (vr *VRequest) pinTo(h *heap) *pin {
+	for _, p := range vr.pins {
+		if p.state.heap == h {
+			return p
+		}
+	}
+	p := &pin{vr: vr, state: h.pick()}
+	vr.pins = append(vr.pins, p)
+	return p
+}
+
+func (h *heap) pick() *state {
+	if len(h.states) == 1 {
+		return h.states[0]
+	}
+	for _, st := range h.states {
+		if st.mu.TryLock() {
+			st.mu.Unlock()
+			return st
+		}
+	}
+	return h.states[int(h.next.Add(1))%len(h.states)]
+}
+
+func (p *pin) req() *lua.LTable {
+	if p.reqTab == nil {
+		p.reqTab = p.state.L.NewTable()
+	}
+	return p.reqTab
+}
+
+func (p *pin) globals(handler any) *lua.LTable {
+	for i := range p.scopes {
+		if p.scopes[i].handler == handler {
+			return p.scopes[i].globals
+		}
+	}
+	return nil
+}
+
+func (p *pin) setGlobals(handler any, globals *lua.LTable) {
+	p.scopes = append(p.scopes, scope{handler, globals})
+}
+
+// release cuts the Lua objects of the request from it: a script that kept one gets an
+// error, not another request.
+func (p *pin) release() {
+	p.state.mu.Lock()
+	for _, o := range p.objects {
+		o.data.Value = nil
+	}
+	p.state.mu.Unlock()
+}

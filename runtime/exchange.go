@@ -1,0 +1,57 @@
+package runtime
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/netip"
+)
+
+// Exchange is what the runtime knows of one HTTP request: the narrow interface between
+// a front end (net/http, a fast HTTP/1.1 engine, a test) and the pipeline.
+// The strings stay valid until the [Reply] is closed.
+type Exchange interface {
+	Context() context.Context
+	Method() string
+	Target() string                        // the request target as received
+	Proto() string                         // "HTTP/1.0", "HTTP/1.1", "HTTP/2.0"
+	Host() string                          // the Host field or :authority
+	LocalAddr() netip.AddrPort             // invalid on a unix socket
+	RemoteAddr() netip.AddrPort            // invalid on a unix socket
+	TLS() *tls.ConnectionState             // nil on a plain connection
+	EachHeader(f func(name, value string)) // every field in order, Host included
+	ContentLength() int64                  // -1 when the body is chunked
+	Body() io.Reader
+}
+
+// Reply is the answer to one exchange. The front end sends Status and Header, then the
+// body, and closes the Reply in any case; closing releases the request.
+type Reply struct {
+	Status int
+	Header *Header
+	// Length is the length of the body in bytes, -1 when it is not known in advance.
+	Length int64
+
+	vr   *VRequest
+	body *ChunkQueue
+}
+
+// WriteBody copies the body to w as it comes. After each piece of a stream it calls
+// flush, when that is not nil. An error means that the body is incomplete: a front end
+// must then cut the connection, so that the client can tell.
+func (r *Reply) WriteBody(w io.Writer, flush func()) error {
+	if r.body == nil {
+		return nil
+	}
+	return r.body.writeTo(w, flush)
+}
+
+// Close ends the exchange: filters hear of it, backends that still send are dropped, the
+// request's memory is reused. The Reply must not be used afterwards.
+func (r *Reply) Close() {
+	if r.vr != nil {
+		vr := r.vr
+		r.vr, r.body, r.Header = nil, nil, nil
+		vr.release()
+	}
+}

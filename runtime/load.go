@@ -1,0 +1,308 @@
+package runtime
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+	"github.com/yuin/gopher-lua/parse"
+)
+
+// load is the loading of one script with everything that it pulls in. It ends before the
+// first request.
+type load struct {
+	prog          *Program
+	st            *state
+	mayUseSetups  bool
+	pluginActions map[string]*lua.LFunction
+	pluginSetups  map[string]*lua.LFunction
+	plugins       map[string]bool // files, each only once
+	badCondition  error
+	complaint     string // what a plugin logged as an error during the running call
+}
+
+// Complain remembers what a plugin said about its arguments, for the error message.
+func (c *Call) Complain(msg string) {
+	if l := c.st.builder.load; l != nil {
+		l.complaint = msg
+	}
+}
+
+func (l *load) pluginComplaint() string {
+	if l.complaint == "" {
+		return ""
+	}
+	return ": " + l.complaint
+}
+
+// newLoad prepares a fresh heap for loading.
+func newLoad(p *Program, mayUseSetups bool) *load {
+	h := &heap{prog: p}
+	l := &load{
+		prog: p, mayUseSetups: mayUseSetups,
+		pluginActions: map[string]*lua.LFunction{}, pluginSetups: map[string]*lua.LFunction{}, plugins: map[string]bool{},
+	}
+	l.st = newState(h)
+	l.st.builder = &Builder{prog: p, st: l.st, load: l}
+	return l
+}
+
+// run runs a file with globals of its own and returns them.
+func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
+	src, name, err := l.prog.readScript(file)
+	if err != nil {
+		return nil, err
+	}
+	proto, err := compile(src, name)
+	if err != nil {
+		return nil, err
+	}
+	st := l.st
+	globals := st.L.NewTable()
+	meta := st.L.NewTable()
+	meta.RawSetString("__index", st.L.NewFunction(st.bareName))
+	globals.Metatable = meta
+	outerIndex, outerNew := st.envMeta.RawGetString("__index"), st.envMeta.RawGetString("__newindex")
+	st.useGlobals(globals)
+	defer func() {
+		st.envMeta.RawSetString("__index", outerIndex)
+		st.envMeta.RawSetString("__newindex", outerNew)
+	}()
+	fn := st.L.NewFunctionFromProto(proto)
+	fn.Env = st.env
+	st.L.Push(fn)
+	st.L.Push(lua.LString(name))
+	if len(args) == 0 {
+		args = []lua.LValue{lua.LNil}
+	}
+	for _, a := range args {
+		st.L.Push(a)
+	}
+	if err := st.L.PCall(1+len(args), 0, nil); err != nil {
+		return nil, l.loadError(err, proto, globals)
+	}
+	return globals, nil
+}
+
+func compile(src []byte, name string) (*lua.FunctionProto, error) {
+	chunk, err := parse.Parse(bytes.NewReader(skipShebang(src)), name)
+	if err != nil {
+		return nil, syntaxError(err, name)
+	}
+	proto, err := compileChunk(chunk, name)
+	if err != nil {
+		return nil, &LoadError{Pos: Pos{File: name}, Msg: err.Error(), cause: err}
+	}
+	return proto, nil
+}
+
+func compileChunk(chunk []ast.Stmt, name string) (*lua.FunctionProto, error) {
+	return lua.Compile(chunk, name)
+}
+
+// skipShebang blanks a first line that begins with "#", as Lua's own loader does.
+func skipShebang(src []byte) []byte {
+	if len(src) > 0 && src[0] == '#' {
+		if i := bytes.IndexByte(src, '\n'); i >= 0 {
+			return src[i:]
+		}
+		return nil
+	}
+	return src
+}
+
+func syntaxError(err error, name string) error {
+	var pe *parse.Error
+	if !errors.As(err, &pe) {
+		return &LoadError{Pos: Pos{File: name}, Msg: strings.TrimSpace(err.Error()), cause: err}
+	}
+	msg := "syntax error"
+	if m := strings.TrimSpace(pe.Message); m != "" && m != "syntax error" {
+		msg += ": " + m
+	}
+	if pe.Pos.Line == parse.EOF {
+		return &LoadError{Pos: Pos{File: name}, Msg: msg + " at the end of the file; is an \"end\" or a bracket missing?", cause: err}
+	}
+	return &LoadError{Pos: Pos{name, pe.Pos.Line}, Msg: fmt.Sprintf("%s near %q", msg, pe.Token), cause: err}
+}
+
+// luaPlace finds the place at the beginning of Lua's messages.
+var luaPlace = regexp.MustCompile(`^(.*?):(\d+): ?(?s:(.*))$`)
+
+// loadError turns what ended a script into a LoadError.
+func (l *load) loadError(err error, proto *lua.FunctionProto, globals *lua.LTable) error {
+	var api *lua.ApiError
+	if !errors.As(err, &api) {
+		return err
+	}
+	trace := api.StackTrace
+	if ud, ok := api.Object.(*lua.LUserData); ok {
+		if ce, ok := ud.Value.(*configError); ok {
+			le := &LoadError{Pos: ce.pos, Msg: ce.Error(), Traceback: trace, cause: ce.err}
+			var inner *LoadError
+			if errors.As(ce.err, &inner) {
+				return inner
+			}
+			return le
+		}
+	}
+	msg := api.Object.String()
+	if s, ok := api.Object.(lua.LString); ok {
+		msg = string(s)
+	}
+	le := &LoadError{Msg: msg, Traceback: trace, cause: err}
+	if m := luaPlace.FindStringSubmatch(msg); m != nil {
+		line, _ := strconv.Atoi(m[2])
+		le.Pos, le.Msg = Pos{m[1], line}, m[3]
+	}
+	if name := l.undefinedName(proto, le, globals); name != "" {
+		le.Msg = unknown("name", name, l.st.builder.names(accessBare)).Error()
+		if b := nearest(name, l.st.builder.names(accessAction)); b != "" {
+			le.Msg = unknown("action", name, []string{b}).Error()
+		}
+	}
+	return le
+}
+
+// undefinedName returns the global that made a call or an index fail: the script used a
+// name that nobody defined. gopher-lua's message does not tell it.
+func (l *load) undefinedName(proto *lua.FunctionProto, le *LoadError, globals *lua.LTable) string {
+	if !strings.Contains(le.Msg, "attempt to call a non-function") && !strings.Contains(le.Msg, "attempt to index a non-table object(nil)") {
+		return ""
+	}
+	for pc, inst := range proto.Code {
+		if opCode(inst) != lua.OP_GETGLOBAL || proto.SourceName != le.Pos.File || proto.DbgSourcePositions[pc] != le.Pos.Line {
+			continue
+		}
+		name, ok := proto.Constants[argBx(inst)].(lua.LString)
+		if ok && l.st.L.GetField(globals, string(name)) == lua.LNil {
+			return string(name)
+		}
+	}
+	for _, child := range proto.FunctionPrototypes {
+		if name := l.undefinedName(child, le, globals); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// pipeline returns the action that a script left in its global "actions".
+func (l *load) pipeline(globals *lua.LTable, name string) (*Node, error) {
+	v, err := l.st.builder.toValue(globals.RawGetString("actions"))
+	if err != nil {
+		return nil, &LoadError{Pos: Pos{File: name}, Msg: "actions: " + err.Error(), cause: err}
+	}
+	node, ok := v.Action()
+	if !ok {
+		msg := "the script defines no actions: it must set the global actions to an action, a list of actions or a function"
+		if v.kind != KindNone {
+			msg = fmt.Sprintf("the global actions must be an action, a list of actions or a function, it is %s", v.kind)
+		}
+		return nil, &LoadError{Pos: Pos{File: name}, Msg: msg}
+	}
+	return node, nil
+}
+
+// plugin loads a plugin file and registers its actions and setups.
+func (l *load) plugin(b *Builder, file string, args Value) error {
+	path := l.prog.resolve(file, b.pos.File)
+	if l.plugins[path] {
+		return fmt.Errorf("the plugin %q is already loaded", file)
+	}
+	l.plugins[path] = true
+	globals, err := l.run(path, l.st.toLua(args))
+	if err != nil {
+		return err
+	}
+	for _, kind := range []struct {
+		global string
+		into   map[string]*lua.LFunction
+	}{{"actions", l.pluginActions}, {"setups", l.pluginSetups}} {
+		if err := l.register(file, kind.global, globals.RawGetString(kind.global), kind.into); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *load) register(file, global string, table lua.LValue, into map[string]*lua.LFunction) error {
+	if table == lua.LNil {
+		return nil
+	}
+	t, ok := table.(*lua.LTable)
+	if !ok {
+		return fmt.Errorf("the plugin %q must set %s to a table of functions, not to a %s", file, global, table.Type())
+	}
+	var first error
+	t.ForEach(func(k, v lua.LValue) {
+		fn, isFunc := v.(*lua.LFunction)
+		name, isName := k.(lua.LString)
+		switch {
+		case first != nil:
+		case !isFunc || !isName:
+			first = fmt.Errorf("the plugin %q: %s[%q] must be a function, it is a %s", file, global, k.String(), v.Type())
+		case into[string(name)] != nil || (global == "actions" && l.prog.registry.actions[string(name)] != nil) ||
+			(global == "setups" && l.prog.registry.setups[string(name)] != nil):
+			first = fmt.Errorf("the plugin %q defines %q, which exists already", file, string(name))
+		default:
+			into[string(name)] = fn
+		}
+	})
+	return first
+}
+
+// resolve finds a script that another one names: next to that one, from the working
+// directory, or among the embedded ones ("core.lua").
+func (p *Program) resolve(file, from string) string {
+	if filepath.IsAbs(file) {
+		return file
+	}
+	if from != "" && !strings.HasPrefix(from, embeddedPrefix) {
+		if beside := filepath.Join(filepath.Dir(from), file); exists(beside) {
+			return beside
+		}
+	}
+	if exists(file) {
+		return file
+	}
+	if p.scripts != nil {
+		if _, err := fs.Stat(p.scripts, file); err == nil {
+			return embeddedPrefix + file
+		}
+	}
+	return file
+}
+
+// embeddedPrefix marks the names of scripts that are part of the program.
+const embeddedPrefix = "luaserve:"
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// readScript reads a file, or an embedded one, and returns the name for messages.
+func (p *Program) readScript(file string) (src []byte, name string, err error) {
+	if embedded, ok := strings.CutPrefix(file, embeddedPrefix); ok {
+		src, err = fs.ReadFile(p.scripts, embedded)
+		return src, file, err
+	}
+	src, err = os.ReadFile(file)
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, file, fmt.Errorf("cannot read the script %q: %w", file, err)
+	}
+	return src, file, nil
+}

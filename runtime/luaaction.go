@@ -1,0 +1,135 @@
+package runtime
+
+import (
+	"fmt"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// Results of a Lua handler (lighttpd2, liHandlerResult).
+const (
+	HandlerGoOn         = 0
+	HandlerComeback     = 1
+	HandlerWaitForEvent = 2
+	HandlerError        = 3
+)
+
+// luaFunction is an action that calls a Lua function with vr.
+type luaFunction struct {
+	heap  *heap
+	root  int            // index of the function in the roots of each state
+	bound *lua.LFunction // a function made while a request ran lives in one state only
+	state *state
+}
+
+// Run calls the function, then the actions that it entered, and calls it again when it
+// asked to wait for them.
+func (f *luaFunction) Run(vr *VRequest) error {
+	pin := vr.pinTo(f.heap)
+	for {
+		depth := len(vr.entered)
+		result, err := f.call(vr, pin)
+		if err != nil {
+			return err
+		}
+		entered := len(vr.entered) > depth
+		for len(vr.entered) > depth {
+			last := vr.entered[len(vr.entered)-1]
+			vr.entered = vr.entered[:len(vr.entered)-1]
+			if err := last.Run(vr); err != nil {
+				return err
+			}
+		}
+		switch result {
+		case HandlerGoOn:
+			return nil
+		case HandlerComeback, HandlerWaitForEvent:
+			if !entered {
+				return fmt.Errorf("the handler waits for an event, but nothing is pending")
+			}
+		case HandlerError:
+			return fmt.Errorf("the handler returned HANDLER_ERROR")
+		default:
+			return fmt.Errorf("the handler returned %d, which is no handler result", result)
+		}
+	}
+}
+
+func (f *luaFunction) call(vr *VRequest, pin *pin) (int, error) {
+	st := pin.state
+	fn := f.bound
+	if fn == nil {
+		fn = st.roots[f.root].(*lua.LFunction)
+	} else if f.state != st {
+		return 0, fmt.Errorf("the function belongs to another Lua state")
+	}
+	results, err := st.call(&call{vr: vr, pin: pin, handler: f}, fn, 1, pin.vrObject())
+	if err != nil {
+		return 0, err
+	}
+	return handlerResult(results[0]), nil
+}
+
+// handlerResult is what lua_tointeger makes of a return value: 0 for what is no number.
+func handlerResult(v lua.LValue) int {
+	switch v := v.(type) {
+	case lua.LNumber:
+		return int(v)
+	case lua.LString:
+		return int(lua.LVAsNumber(v))
+	}
+	return HandlerGoOn
+}
+
+// vrObject is the Lua object that stands for the request in this state.
+func (p *pin) vrObject() lua.LValue {
+	return p.object(p.state.heap.prog.registry.vrObject, p.vr)
+}
+
+// EnterAction has a run when the Lua function that calls is done (lighttpd2, vr:enter_action).
+func (vr *VRequest) EnterAction(a Action) { vr.entered = append(vr.entered, a) }
+
+// luaFilter is an action that puts an instance of a Lua filter class into the request.
+type luaFilter struct {
+	heap *heap
+	root int
+	in   bool
+}
+
+// Run calls class:new(vr); a nil result means no filter this time.
+func (f *luaFilter) Run(vr *VRequest) error {
+	pin := vr.pinTo(f.heap)
+	st := pin.state
+	class := st.roots[f.root]
+	scope := &struct{ filter *luaFilter }{f}
+	c := &call{vr: vr, pin: pin, handler: scope}
+	method, err := st.field(class, "new")
+	if err != nil {
+		return err
+	}
+	results, err := st.call(c, method, 1, class, pin.vrObject())
+	if err != nil {
+		return err
+	}
+	if results[0] == lua.LNil {
+		return nil
+	}
+	filter := vr.NewLuaFilter(results[0], pin, scope)
+	if f.in {
+		vr.AddFilterIn(filter)
+	} else {
+		vr.AddFilterOut(filter)
+	}
+	return nil
+}
+
+// field reads a method of a Lua table or object under the lock.
+func (st *state) field(obj lua.LValue, name string) (lua.LValue, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	fn := st.L.GetField(obj, name)
+	if fn.Type() != lua.LTFunction {
+		return nil, fmt.Errorf("the Lua filter has no method %q", name)
+	}
+	return fn, nil
+}

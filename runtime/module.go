@@ -1,0 +1,327 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Module is one documented set of setups, actions, options and Lua objects. Argument
+// checks, error messages, the reference, the editor annotations and traces are all made
+// from this one value. A Module is immutable once it was given to [Load].
+type Module struct {
+	Name    string // lighttpd2's name without "mod_": "expire"
+	Doc     string
+	Setups  []Setup
+	Actions []ActionDef
+	Options []Option
+	Objects []*Object
+}
+
+// Setup is a call that is possible at load time only: setup.listen "…".
+type Setup struct {
+	Name    string
+	Doc     string // one sentence, then what else a reader needs
+	Example string
+	Params  []Param
+	Run     func(b *Builder, args Args) error
+}
+
+// ActionDef is the constructor of an action: a name that scripts call and what it builds.
+type ActionDef struct {
+	Name    string
+	Doc     string
+	Example string
+	Params  []Param
+	New     func(b *Builder, args Args) (Action, error)
+}
+
+// Option is a value that a setup sets for all requests and an action for the rest of one.
+type Option struct {
+	Name    string
+	Doc     string
+	Example string
+	Type    ParamType
+	Default any // of the Go type that Parse returns
+	// Parse turns a checked value into what Run-time code reads; nil keeps the Go value
+	// of the type: string, int64, bool.
+	Parse func(b *Builder, v Value) (any, error)
+}
+
+// ParamType says what a parameter takes.
+type ParamType uint8
+
+// The parameter types.
+const (
+	TString ParamType = iota
+	TNumber
+	TBool
+	TPattern   // a string with %{…}, %1 and $1 in it
+	TAction    // an action, a Lua function, or a table of actions
+	TCondition // a condition, or a boolean lvalue
+	TStrings   // a string or a list of strings
+	TPairs     // a key-value list
+	TActions   // a list of actions
+	TAny       // anything; the constructor looks for itself
+	TAddress   // "unix:/path" or "host:port"
+)
+
+var paramTypeNames = map[ParamType]string{
+	TString: "a string", TNumber: "a number", TBool: "a boolean", TPattern: "a string (pattern)",
+	TAction: "an action", TCondition: "a condition", TStrings: "a string or a list of strings",
+	TPairs: "a key-value list", TActions: "a list of actions", TAny: "a value", TAddress: "an address",
+}
+
+// String names the type the way error messages do.
+func (t ParamType) String() string { return paramTypeNames[t] }
+
+// Param is one parameter of a setup or an action.
+type Param struct {
+	Name     string
+	Type     ParamType
+	Optional bool
+	Doc      string
+}
+
+// Args are the checked arguments of one call, by the position of their parameter.
+type Args struct {
+	name   string
+	params []Param
+	vals   []Value
+	pats   []*Pattern
+}
+
+// Has reports whether the i-th argument was given.
+func (a Args) Has(i int) bool { return i < len(a.vals) && a.vals[i].kind != KindNone }
+
+// Value returns the i-th argument as it is.
+func (a Args) Value(i int) Value {
+	if i < len(a.vals) {
+		return a.vals[i]
+	}
+	return Value{}
+}
+
+// Str, Int, Float and Bool return the i-th argument; its type was checked before.
+func (a Args) Str(i int) string    { return a.Value(i).str }
+func (a Args) Int(i int) int64     { return int64(a.Value(i).num) }
+func (a Args) Float(i int) float64 { return a.Value(i).num }
+func (a Args) Bool(i int) bool     { return a.Value(i).num != 0 }
+
+// Pattern returns the parsed pattern of a TPattern argument.
+func (a Args) Pattern(i int) *Pattern { return a.pats[i] }
+
+// Strings returns the strings of a TStrings argument.
+func (a Args) Strings(i int) []string {
+	s, _ := a.Value(i).Strings()
+	return s
+}
+
+// Pairs returns the entries of a TPairs argument.
+func (a Args) Pairs(i int) []Pair {
+	p, _ := a.Value(i).Pairs()
+	return p
+}
+
+// Action returns the action of a TAction argument, nil when it was not given.
+func (a Args) Action(i int) Action {
+	if n, ok := a.Value(i).Action(); ok {
+		return n
+	}
+	return nil
+}
+
+// Condition returns the condition of a TCondition argument.
+func (a Args) Condition(i int) *Condition { return a.Value(i).cond }
+
+// checkArgs brings the arguments of a call into the order of the parameters. Arguments
+// form one list; lists of one element are unwrapped, as lighttpd2 does.
+func checkArgs(name string, params []Param, given []Value) (Args, error) {
+	args := Args{name: name, params: params}
+	if len(params) == 1 && params[0].takesWhole() {
+		v := ListValue(given...).unwrapped()
+		if len(given) == 0 && params[0].Optional {
+			return args, nil
+		}
+		args.vals = []Value{v}
+	} else {
+		args.vals = spread(given, len(params))
+	}
+	if len(args.vals) > len(params) {
+		return args, fmt.Errorf("expected %s, got %d arguments", usage(name, params), len(args.vals))
+	}
+	args.pats = make([]*Pattern, len(params))
+	for i, p := range params {
+		if !args.Has(i) {
+			if !p.Optional {
+				return args, fmt.Errorf("%s is missing; expected %s", p.Name, usage(name, params))
+			}
+			continue
+		}
+		if err := p.check(&args, i); err != nil {
+			return args, err
+		}
+	}
+	return args, nil
+}
+
+// takesWhole reports whether a lone parameter of this type is the whole argument list.
+func (p Param) takesWhole() bool {
+	switch p.Type {
+	case TStrings, TPairs, TActions, TAny, TAction:
+		return true
+	}
+	return false
+}
+
+// spread returns the arguments of a call with several parameters: ("K","V"),
+// ({"K","V"}), ({{"K","V"}}) and ({K="V"}) are the same.
+func spread(given []Value, want int) []Value {
+	for len(given) == 1 && given[0].kind == KindList && want > 0 {
+		given = given[0].list
+	}
+	return given
+}
+
+func (p Param) check(args *Args, i int) error {
+	v := args.vals[i]
+	if (p.Type == TString || p.Type == TNumber || p.Type == TBool || p.Type == TPattern || p.Type == TAddress) && v.kind == KindList {
+		v = v.unwrapped()
+		args.vals[i] = v
+	}
+	ok := true
+	switch p.Type {
+	case TString, TAddress:
+		ok = v.kind == KindString
+	case TNumber:
+		ok = v.kind == KindNumber
+	case TBool:
+		ok = v.kind == KindBool
+	case TPattern:
+		if ok = v.kind == KindString; ok {
+			pat, err := ParsePattern(v.str)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.Name, err)
+			}
+			args.pats[i] = pat
+		}
+	case TAction:
+		_, ok = v.Action()
+	case TCondition:
+		ok = v.kind == KindCondition
+	case TStrings:
+		_, ok = v.Strings()
+	case TPairs:
+		_, ok = v.Pairs()
+	case TActions:
+		if bad := firstNonAction(v); bad != "" {
+			return fmt.Errorf("%s", bad)
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%s: expected %s, got %s", p.Name, p.Type, v.kind)
+	}
+	return nil
+}
+
+func firstNonAction(v Value) string {
+	if v.kind == KindAction {
+		return ""
+	}
+	if v.kind != KindList {
+		return fmt.Sprintf("expected a list of actions, got %s", v.kind)
+	}
+	for i, item := range v.list {
+		if _, ok := item.Action(); !ok {
+			return fmt.Sprintf("entry %d: expected an action, got %s", i+1, item.kind)
+		}
+	}
+	return ""
+}
+
+// usage prints a call the way the reference shows it: header.add(name, value).
+func usage(name string, params []Param) string {
+	parts := make([]string, len(params))
+	for i, p := range params {
+		parts[i] = p.Name
+		if p.Optional {
+			parts[i] = "[" + p.Name + "]"
+		}
+	}
+	return name + "(" + strings.Join(parts, ", ") + ")"
+}
+
+// registry is the flat view of all modules that a program was loaded with.
+type registry struct {
+	modules []*Module
+	setups  map[string]*Setup
+	actions map[string]*ActionDef
+	options map[string]int // index into optionDefs
+	defs    []*Option
+	objects []*Object
+	// the two objects that the runtime itself hands to Lua
+	vrObject, queueObject *Object
+}
+
+// names of the objects that the runtime itself hands to Lua
+const (
+	objectVRequest   = "vrequest"
+	objectChunkQueue = "chunkqueue"
+)
+
+func newRegistry(modules []*Module) (*registry, error) {
+	r := &registry{modules: modules, setups: map[string]*Setup{}, actions: map[string]*ActionDef{}, options: map[string]int{}}
+	for _, m := range modules {
+		for i := range m.Setups {
+			if _, dup := r.setups[m.Setups[i].Name]; dup {
+				return nil, fmt.Errorf("setup %q is defined twice", m.Setups[i].Name)
+			}
+			r.setups[m.Setups[i].Name] = &m.Setups[i]
+		}
+		for i := range m.Actions {
+			if _, dup := r.actions[m.Actions[i].Name]; dup {
+				return nil, fmt.Errorf("action %q is defined twice", m.Actions[i].Name)
+			}
+			r.actions[m.Actions[i].Name] = &m.Actions[i]
+		}
+		for i := range m.Options {
+			if _, dup := r.options[m.Options[i].Name]; dup {
+				return nil, fmt.Errorf("option %q is defined twice", m.Options[i].Name)
+			}
+			r.options[m.Options[i].Name] = len(r.defs)
+			r.defs = append(r.defs, &m.Options[i])
+		}
+		r.objects = append(r.objects, m.Objects...)
+	}
+	for _, o := range r.objects {
+		switch o.Name {
+		case objectVRequest:
+			r.vrObject = o
+		case objectChunkQueue:
+			r.queueObject = o
+		}
+	}
+	if r.vrObject == nil || r.queueObject == nil {
+		return nil, fmt.Errorf("no module defines the Lua objects %q and %q", objectVRequest, objectChunkQueue)
+	}
+	return r, nil
+}
+
+// names returns the names of all actions and options, or all setups and options.
+func (r *registry) names(setups bool) []string {
+	var out []string
+	if setups {
+		for n := range r.setups {
+			out = append(out, n)
+		}
+	} else {
+		for n := range r.actions {
+			out = append(out, n)
+		}
+	}
+	for n := range r.options {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,215 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// Object describes one kind of Lua object that scripts handle at request time: vr, a
+// request, a header list. From this table come its metatable, its error messages, its
+// reference and its editor annotations. The Go value behind an object is passed as self.
+type Object struct {
+	Name    string // as in error messages: "request uri"
+	Doc     string
+	Fields  []Attribute
+	Methods []Method
+	// Index and NewIndex serve keys that are neither field nor method; nil: unknown
+	// names are errors.
+	Index    func(c *Call, self any, key lua.LValue) lua.LValue
+	NewIndex func(c *Call, self any, key, value lua.LValue)
+	// Len serves the # operator; nil: there is none.
+	Len func(c *Call, self any) int
+}
+
+// Attribute is one field of an Object.
+type Attribute struct {
+	Name string
+	Type string // as the reference shows it: "string"
+	Doc  string
+	Get  func(c *Call, self any) lua.LValue
+	Set  func(c *Call, self any, value lua.LValue) // nil: read only
+}
+
+// Method is one method of an Object. The arguments are at 2 and up of c.L's stack;
+// Run returns how many results it pushed.
+type Method struct {
+	Name string
+	Args string // as the reference shows them: "name, value"
+	Doc  string
+	Run  func(c *Call, self any) int
+}
+
+// Call is what Go code that Lua calls gets to know: the Lua thread and the request.
+type Call struct {
+	L  *lua.LState
+	VR *VRequest // nil while a script is loaded
+	st *state
+}
+
+type objectRef struct {
+	object *Object
+	self   any
+	data   *lua.LUserData
+}
+
+// Errorf raises a Lua error with the place of the script that called. It does not return.
+func (c *Call) Errorf(format string, args ...any) {
+	c.L.RaiseError(format, args...)
+}
+
+// Error raises a Lua error without a place, for messages that scripts compare. It does not return.
+func (c *Call) Error(msg string) { c.L.Error(lua.LString(msg), 0) }
+
+// Object returns the Lua object of kind o for self. It is the same one during the
+// request, and is cut from self when the request ends.
+func (c *Call) Object(o *Object, self any) lua.LValue {
+	return c.st.current.pin.object(o, self)
+}
+
+func (p *pin) object(o *Object, self any) *lua.LUserData {
+	for i := range p.objects {
+		if p.objects[i].object == o && p.objects[i].self == self {
+			return p.objects[i].data
+		}
+	}
+	return p.newObject(o, self)
+}
+
+func (p *pin) newObject(o *Object, self any) *lua.LUserData {
+	data := &lua.LUserData{Value: self, Env: p.state.env, Metatable: p.state.metatables[o]}
+	p.objects = append(p.objects, objectRef{o, self, data})
+	return data
+}
+
+// Value returns a Lua object for self that lives as long as Lua keeps it. self must not
+// refer to the request.
+func (c *Call) Value(o *Object, self any) lua.LValue {
+	return &lua.LUserData{Value: self, Env: c.st.env, Metatable: c.st.metatables[o]}
+}
+
+// Func returns a Lua function that calls f. It is for iterators and the like.
+func (c *Call) Func(f func(c *Call) int) lua.LValue {
+	st := c.st
+	return c.L.NewFunction(func(L *lua.LState) int { return f(st.newCall(L)) })
+}
+
+// Self returns the Go value of the Lua object at stack index n if it is of kind o.
+func (c *Call) Self(n int, o *Object) (any, bool) {
+	ud, ok := c.L.Get(n).(*lua.LUserData)
+	if !ok || ud.Metatable != c.st.metatables[o] || ud.Value == nil {
+		return nil, false
+	}
+	return ud.Value, true
+}
+
+func (st *state) newCall(L *lua.LState) *Call {
+	c := &Call{L: L, st: st}
+	if st.current != nil {
+		c.VR = st.current.vr
+	}
+	return c
+}
+
+// installObjects makes a metatable for every object of the modules.
+func (st *state) installObjects() {
+	for _, o := range st.heap.prog.registry.objects {
+		mt := st.L.NewTable()
+		st.metatables[o] = mt
+		st.metas.RawSetString("object "+o.Name, mt)
+		st.fillMetatable(mt, o)
+	}
+}
+
+var errGone = errors.New("this object belongs to a request that is over")
+
+func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
+	fields := make(map[string]*Attribute, len(o.Fields))
+	for i := range o.Fields {
+		fields[o.Fields[i].Name] = &o.Fields[i]
+	}
+	methods := make(map[string]*lua.LFunction, len(o.Methods))
+	methodTable := st.L.NewTable()
+	for i := range o.Methods {
+		m := &o.Methods[i]
+		fn := st.L.NewFunction(func(L *lua.LState) int {
+			return m.Run(st.newCall(L), st.self(L, mt, o, m.Name))
+		})
+		methods[m.Name] = fn
+		methodTable.RawSetString(m.Name, fn)
+	}
+	mt.RawSetString("methods", methodTable) // only so that a forked state finds them in the same place
+	mt.RawSetString("__index", st.L.NewFunction(func(L *lua.LState) int {
+		self := st.self(L, mt, o, "index")
+		key := L.Get(2)
+		if name, ok := key.(lua.LString); ok {
+			if fn := methods[string(name)]; fn != nil {
+				L.Push(fn)
+				return 1
+			}
+			if f := fields[string(name)]; f != nil {
+				L.Push(f.Get(st.newCall(L), self))
+				return 1
+			}
+		}
+		L.Push(o.index(st.newCall(L), self, key))
+		return 1
+	}))
+	mt.RawSetString("__newindex", st.L.NewFunction(func(L *lua.LState) int {
+		self := st.self(L, mt, o, "newindex")
+		key, value := L.Get(2), L.Get(3)
+		if name, ok := key.(lua.LString); ok && methods[string(name)] == nil {
+			if f := fields[string(name)]; f != nil && f.Set != nil {
+				f.Set(st.newCall(L), self, value)
+				return 0
+			}
+		}
+		o.newIndex(st.newCall(L), self, key, value)
+		return 0
+	}))
+	if o.Len != nil {
+		mt.RawSetString("__len", st.L.NewFunction(func(L *lua.LState) int {
+			L.Push(lua.LNumber(o.Len(st.newCall(L), st.self(L, mt, o, "len"))))
+			return 1
+		}))
+	}
+	name := lua.LString("<" + o.Name + ">")
+	mt.RawSetString("__tostring", st.L.NewFunction(func(L *lua.LState) int {
+		L.Push(name)
+		return 1
+	}))
+	mt.RawSetString("__metatable", name)
+}
+
+// self returns the Go value of the object that a method was called on.
+func (st *state) self(L *lua.LState, mt *lua.LTable, o *Object, method string) any {
+	ud, ok := L.Get(1).(*lua.LUserData)
+	if !ok || ud.Metatable != mt {
+		L.RaiseError("bad argument #1 to '%s' (%s expected, got %s); call it with a colon, object:%s(…)", method, o.Name, L.Get(1).Type(), method)
+	}
+	if ud.Value == nil {
+		L.RaiseError("%s: %s", o.Name, errGone)
+	}
+	return ud.Value
+}
+
+func (o *Object) index(c *Call, self any, key lua.LValue) lua.LValue {
+	if o.Index != nil {
+		return o.Index(c, self, key)
+	}
+	if name, ok := key.(lua.LString); ok {
+		c.Error(fmt.Sprintf("cannot read attribute %s in %s", string(name), o.Name))
+	}
+	return lua.LNil
+}
+
+func (o *Object) newIndex(c *Call, self any, key, value lua.LValue) {
+	if o.NewIndex != nil {
+		o.NewIndex(c, self, key, value)
+		return
+	}
+	if name, ok := key.(lua.LString); ok {
+		c.Error(fmt.Sprintf("cannot write attribute %sin %s", string(name), o.Name))
+	}
+}

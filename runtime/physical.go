@@ -1,0 +1,132 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Physical is what the URL is mapped to on disk.
+type Physical struct {
+	DocRoot  string
+	Path     string
+	PathInfo string
+
+	stat     FileStat
+	statPath string
+}
+
+// FileStat is what the conditions physical.* and vr:stat look at.
+type FileStat struct {
+	Exists, IsFile, IsDir bool
+	Size                  int64 // bytes; -1 when the file does not exist
+	ModTime               time.Time
+	Info                  fs.FileInfo
+	Err                   error // why it does not exist
+}
+
+// Map sets the document root and maps path below it.
+func (p *Physical) Map(docroot, path string) {
+	docroot = strings.TrimRight(docroot, "/")
+	p.DocRoot = docroot
+	p.Path = docroot + path
+}
+
+// Stat looks at Path, once a request and path. Symbolic links are followed.
+func (p *Physical) Stat() FileStat {
+	if p.statPath != p.Path || p.Path == "" {
+		p.stat = Stat(p.Path)
+		p.statPath = p.Path
+	}
+	return p.stat
+}
+
+// Stat looks at a file. A name with a trailing slash is only ever a directory.
+func Stat(name string) FileStat {
+	if name == "" {
+		return FileStat{Size: -1, Err: syscall.ENOENT}
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return FileStat{Size: -1, Err: err}
+	}
+	return FileStat{Exists: true, IsFile: info.Mode().IsRegular(), IsDir: info.IsDir(), Size: info.Size(), ModTime: info.ModTime(), Info: info}
+}
+
+// ErrOutside is returned for a file that is not below the root it must be in.
+var ErrOutside = errors.New("the file is outside of its root")
+
+// OpenBelow opens name for reading if it is below root once all symbolic links are
+// resolved. It is safe against links that change meanwhile: the file is opened through
+// an os.Root, link by link. name is an absolute path or one relative to root.
+// Errors: ErrOutside (wrapped), or those of os.Open.
+func OpenBelow(root, name string) (*os.File, error) {
+	rel, err := below(root, name)
+	if err != nil {
+		return nil, err
+	}
+	if rel == "." {
+		return openAlone(root)
+	}
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	f, err := openNonblock(dir, rel)
+	if err == nil || !isEscape(err) {
+		return f, err
+	}
+	// os.Root refuses every absolute link, also one that points back into the root
+	resolved, err := filepath.EvalSymlinks(filepath.Join(root, rel))
+	if err != nil {
+		return nil, err
+	}
+	realRoot, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return nil, err
+	}
+	if rel, err = below(realRoot, resolved); err != nil {
+		return nil, err
+	}
+	f, err = openNonblock(dir, rel)
+	if isEscape(err) {
+		return nil, fmt.Errorf("%s: %w", name, ErrOutside)
+	}
+	return f, err
+}
+
+// openAlone opens a root that is itself the wanted file: alias {["/logo.png"] = "/srv/logo.png"}.
+func openAlone(root string) (*os.File, error) {
+	return os.OpenFile(root, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// openNonblock does not wait for the other end of a FIFO.
+func openNonblock(dir *os.Root, rel string) (*os.File, error) {
+	return dir.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+func isEscape(err error) bool {
+	var pe *fs.PathError
+	return errors.As(err, &pe) && strings.Contains(pe.Err.Error(), "escapes")
+}
+
+// below returns name relative to root, by their letters alone.
+func below(root, name string) (string, error) {
+	if strings.IndexByte(name, 0) >= 0 {
+		return "", fmt.Errorf("%q: %w", name, ErrOutside)
+	}
+	if !filepath.IsAbs(name) && filepath.IsAbs(root) {
+		name = filepath.Join(root, name)
+	}
+	rel, err := filepath.Rel(root, name)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", fmt.Errorf("%s: %w", name, ErrOutside)
+	}
+	return rel, nil
+}

@@ -1,0 +1,292 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	goruntime "runtime"
+	"sync"
+	"time"
+
+)
+
+// Config says how [Load] makes a program of a script.
+type Config struct {
+	// Modules are the setups, actions, options and Lua objects that scripts can use.
+	Modules []*Module
+	// Scripts are files that lua.plugin and lua.handler find by their bare name when there
+	// is none beside the script: core.lua.
+	Scripts fs.FS
+	// Log takes what scripts and the runtime have to say; nil means slog.Default().
+	Log *slog.Logger
+	// LuaBudget is how long a Lua call may run, not counting the time in which it waits;
+	// 0 means 5 s, a negative value no limit.
+	LuaBudget time.Duration
+	// MaxBufferedBody bounds a request body of unknown length that must be buffered, in
+	// bytes; 0 means 64 MiB.
+	MaxBufferedBody int64
+	// Values are host values that modules look up with [Builder.Value].
+	Values map[any]any
+}
+
+// Program is a loaded script: an immutable pipeline with the Lua states that its functions
+// run in. It is an [http.Handler] and safe for concurrent use. Close it when no request
+// uses it any more.
+type Program struct {
+	registry   *registry
+	scripts    fs.FS
+	log        *slog.Logger
+	luaBudget  time.Duration
+	maxBody    int64
+	values     map[any]any
+	defaults   []any
+	serverTag  OptionRef
+	listen     []string
+	wantStates int
+	root       *Node
+	name       string
+	heaps      []*heap
+	shared     *Pos // the write to load-time state that forced a single Lua state
+	requests   sync.Pool
+
+	closeMu sync.Mutex
+	closers []func()
+}
+
+// OptionServerTag is the option whose value becomes the Server header.
+const OptionServerTag = "server.tag"
+
+// Load runs the script in file once and returns the program that it describes. Every
+// error is a *[LoadError] that names the place, or says that the file cannot be read.
+func Load(file string, cfg Config) (*Program, error) {
+	p, err := newProgram(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.name = file
+	if err := p.load(file); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func newProgram(cfg Config) (*Program, error) {
+	reg, err := newRegistry(cfg.Modules)
+	if err != nil {
+		return nil, err
+	}
+	p := &Program{registry: reg, scripts: cfg.Scripts, log: cfg.Log, luaBudget: cfg.LuaBudget, maxBody: cfg.MaxBufferedBody, values: cfg.Values}
+	if p.log == nil {
+		p.log = slog.Default()
+	}
+	if p.luaBudget == 0 {
+		p.luaBudget = 5 * time.Second
+	}
+	if p.maxBody == 0 {
+		p.maxBody = 64 << 20
+	}
+	p.requests.New = func() any { return &VRequest{} }
+	for _, def := range reg.defs {
+		p.defaults = append(p.defaults, def.Default)
+	}
+	if _, ok := reg.options[OptionServerTag]; !ok {
+		return nil, fmt.Errorf("no module defines the option %q", OptionServerTag)
+	}
+	p.serverTag = p.OptionRef(OptionServerTag)
+	return p, nil
+}
+
+// load runs the script and makes the states of its heap.
+func (p *Program) load(file string) error {
+	l := newLoad(p, true)
+	globals, err := l.run(file)
+	if err != nil {
+		l.st.close()
+		return err
+	}
+	if p.root, err = l.pipeline(globals, file); err != nil {
+		l.st.close()
+		return err
+	}
+	n := p.wantStates
+	if n == 0 {
+		n = goruntime.GOMAXPROCS(0)
+		if p.shared = l.st.loadTimeWrite(l.st.heap.roots); p.shared != nil {
+			n = 1
+			p.log.Debug("handlers write to variables of the script: one Lua state", "pos", p.shared.String())
+		}
+	}
+	l.finish(n)
+	return nil
+}
+
+// finish ends the loading: requests may use the heap now. A heap that the pipeline does
+// not use is dropped.
+func (l *load) finish(states int) {
+	st, h := l.st, l.st.heap
+	st.builder = st.builder.forState(st)
+	st.envMeta.RawSetString("__index", st.base)
+	st.envMeta.RawSetString("__newindex", st.newGlobalFunc())
+	if len(h.roots) == 0 {
+		st.close()
+		return
+	}
+	if !canFork(h.roots) {
+		states = 1
+	}
+	h.states = []*state{st}
+	for len(h.states) < states {
+		h.states = append(h.states, st.fork(h.roots))
+	}
+	st.roots = h.roots
+	l.prog.addHeap(h)
+}
+
+func (p *Program) addHeap(h *heap) {
+	p.closeMu.Lock()
+	defer p.closeMu.Unlock()
+	p.heaps = append(p.heaps, h)
+}
+
+// OptionRef resolves the name of an option. It panics for a name that no module defines.
+func (p *Program) OptionRef(name string) OptionRef {
+	i, ok := p.registry.options[name]
+	if !ok {
+		panic("no module defines the option " + name)
+	}
+	return OptionRef(i)
+}
+
+// Name returns the file that the program was loaded from.
+func (p *Program) Name() string { return p.name }
+
+// Addresses returns what setup.listen was given, in order.
+func (p *Program) Addresses() []string { return p.listen }
+
+// States returns how many Lua states the script's own heap has, 0 when its pipeline calls
+// no Lua, and the place in the script that forced a single one, if something did.
+func (p *Program) States() (n int, forced *Pos) {
+	p.closeMu.Lock()
+	defer p.closeMu.Unlock()
+	if len(p.heaps) > 0 {
+		n = len(p.heaps[0].states)
+	}
+	return n, p.shared
+}
+
+func (p *Program) onClose(f func()) {
+	p.closeMu.Lock()
+	defer p.closeMu.Unlock()
+	p.closers = append(p.closers, f)
+}
+
+// Close frees what the program holds: backend connections, Lua states. Requests that
+// still run may fail.
+func (p *Program) Close() error {
+	p.closeMu.Lock()
+	closers, heaps := p.closers, p.heaps
+	p.closers, p.heaps = nil, nil
+	p.closeMu.Unlock()
+	for _, f := range closers {
+		f()
+	}
+	for _, h := range heaps {
+		for _, st := range h.states {
+			st.close()
+		}
+	}
+	return nil
+}
+
+// Subrequest runs an action on a copy of vr's request and returns its answer, which the
+// caller closes. The copy has no body; it shares nothing that the action can change.
+func (vr *VRequest) Subrequest(ctx context.Context, a Action) *Reply {
+	sub := &VRequest{prog: vr.prog, exchange: vr.exchange, ctx: ctx, parent: vr, Con: vr.Con, Request: vr.Request, Physical: vr.Physical}
+	sub.Request.Header = vr.Request.Header.clone()
+	for _, name := range []string{"Content-Length", "Transfer-Encoding"} {
+		sub.Request.Header.Remove(name)
+	}
+	sub.Env.header = vr.Env.header.clone()
+	if vr.options != nil {
+		sub.options = append([]any(nil), vr.options...)
+	}
+	sub.In, sub.Out = &sub.rawIn, &sub.rawOut
+	sub.rawIn.closed = true
+	err := sub.runSafely(a)
+	if err == nil {
+		err = sub.finish()
+	}
+	if err != nil {
+		sub.fail(err)
+	}
+	return sub.makeReply()
+}
+
+// handlerFile is the action of lua.handler: a file with a heap of its own, loaded on
+// first use and again when it changed.
+type handlerFile struct {
+	prog *Program
+	name string
+	from string
+	ttl  time.Duration
+	args Value
+
+	mu      sync.Mutex
+	root    *Node
+	heap    *heap
+	checked time.Time
+	modTime time.Time
+}
+
+// Run loads the file if need be and runs its actions.
+func (h *handlerFile) Run(vr *VRequest) error {
+	root, err := h.current()
+	if err != nil {
+		return err
+	}
+	return root.Run(vr)
+}
+
+func (h *handlerFile) current() (*Node, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.root != nil && (h.ttl == 0 || time.Since(h.checked) < h.ttl) {
+		return h.root, nil
+	}
+	path := h.prog.resolve(h.name, h.from)
+	modTime := Stat(path).ModTime
+	h.checked = time.Now()
+	if h.root != nil && modTime.Equal(h.modTime) {
+		return h.root, nil
+	}
+	root, err := h.load(path)
+	if err != nil {
+		if h.root == nil {
+			return nil, err
+		}
+		h.prog.log.Error("the handler could not be loaded again; the old one goes on", "error", err)
+		return h.root, nil
+	}
+	h.root, h.modTime = root, modTime
+	return h.root, nil
+}
+
+func (h *handlerFile) load(path string) (*Node, error) {
+	l := newLoad(h.prog, false)
+	globals, err := l.run(path, l.st.toLua(h.args))
+	if err != nil {
+		l.st.close()
+		return nil, err
+	}
+	root, err := l.pipeline(globals, path)
+	if err != nil {
+		l.st.close()
+		return nil, err
+	}
+	l.finish(goruntime.GOMAXPROCS(0))
+	h.heap = l.st.heap
+	return root, nil
+}
+

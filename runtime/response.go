@@ -1,0 +1,206 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Handle runs the pipeline for one exchange and returns the answer, never nil. The front
+// end sends it and closes it. Handle is safe for concurrent use.
+func (p *Program) Handle(ex Exchange) *Reply {
+	vr := p.requests.Get().(*VRequest)
+	err := vr.start(p, ex)
+	if err == nil {
+		err = vr.runSafely(p.root)
+	}
+	if err == nil {
+		err = vr.finish()
+	}
+	if err != nil {
+		vr.fail(err)
+	}
+	return vr.makeReply()
+}
+
+// runSafely turns a panic of an action into an error: one broken request must not end the
+// server, and must not be answered as if nothing happened.
+func (vr *VRequest) runSafely(a Action) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = panicError(r)
+		}
+	}()
+	return a.Run(vr)
+}
+
+// finish makes a complete response of what the pipeline left.
+func (vr *VRequest) finish() error {
+	switch vr.handled {
+	case unhandled:
+		vr.Out.Reset()
+		if vr.Request.Method == http.MethodOptions {
+			vr.Response.Status = http.StatusOK
+			vr.Response.Header.Set("Allow", "OPTIONS, GET, HEAD, POST")
+		} else {
+			vr.Response.Status = http.StatusNotFound
+		}
+		vr.Out.closed = true
+	case handledDirect:
+		if s := vr.Response.Status; s < 200 || s > 999 {
+			return Fail(500, "the request was handled without a valid status (%d)", s)
+		}
+	}
+	return vr.runFilters()
+}
+
+// runFilters connects the out-filters. A body that is complete already runs through a
+// single filter at once, so that its length is known.
+func (vr *VRequest) runFilters() error {
+	if len(vr.filtersOut) == 0 {
+		return nil
+	}
+	vr.Response.Header.Remove("Content-Length")
+	complete := vr.Out.Len() >= 0 && vr.handled != handledBackend
+	for _, f := range vr.filtersOut {
+		vr.Out = f.connect(vr.Out)
+	}
+	if !complete || len(vr.filtersOut) > 1 {
+		return nil
+	}
+	f := vr.filtersOut[0]
+	for !f.Out.closed && !(f.In.closed && len(f.In.chunks) == 0 && len(f.Out.chunks) > 0) {
+		if err := f.pull(); err != nil {
+			return err
+		}
+	}
+	f.Out.closed = true
+	return nil
+}
+
+// fail replaces the response by an error page and logs why.
+func (vr *VRequest) fail(err error) {
+	status := http.StatusInternalServerError
+	var se *StatusError
+	if errors.As(err, &se) {
+		status = se.Status
+	}
+	vr.logFailure(status, err)
+	for _, f := range vr.filtersOut {
+		f.In.Reset()
+		f.Out.Reset()
+	}
+	vr.Out.Reset()
+	vr.rawOut.Reset()
+	vr.rawOut = ChunkQueue{closed: true}
+	vr.Out = &vr.rawOut
+	vr.Response.Header.Reset()
+	vr.Response.Status = status
+	vr.handled = unhandled
+	if status == http.StatusInternalServerError || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge {
+		vr.Response.Header.Set("Connection", "close")
+	}
+}
+
+func (vr *VRequest) logFailure(status int, err error) {
+	level := slog.LevelError
+	if status < 500 {
+		level = slog.LevelInfo
+	}
+	attrs := []any{"status", status, "method", vr.Request.Method, "host", vr.Request.URI.Host, "path", vr.Request.URI.Path, "error", err.Error()}
+	var le *LuaError
+	if errors.As(err, &le) && le.Traceback != "" {
+		attrs = append(attrs, "traceback", le.Traceback)
+	}
+	vr.prog.log.Log(vr.ctx, level, "request failed", attrs...)
+}
+
+// makeReply decides on the body and the framing fields.
+func (vr *VRequest) makeReply() *Reply {
+	h := &vr.Response.Header
+	vr.addServer(h)
+	vr.dropFraming(h)
+	status := vr.Response.Status
+	length := int64(-1)
+	if vr.Out.refill == nil || vr.Out.closed {
+		length = vr.Out.Len()
+	}
+	switch {
+	case !bodyAllowed(status):
+		vr.Out.Reset()
+		vr.Out.refill = nil
+		h.Remove("Content-Length")
+		length = -1
+	case status >= 400 && length == 0 && vr.handled != handledBackend:
+		page := errorPage(status)
+		vr.Out.AddString(page)
+		length = int64(len(page))
+		h.Set("Content-Type", "text/html; charset=utf-8")
+	}
+	if length >= 0 {
+		h.Remove("Content-Length")
+	} else if cl, ok := h.Lookup("Content-Length"); ok {
+		// a backend's own length: the stream behind it is checked against it
+		if n, err := strconv.ParseInt(cl, 10, 64); err == nil && n >= 0 {
+			length = n
+		}
+		h.Remove("Content-Length")
+	}
+	vr.reply = Reply{Status: status, Header: h, Length: length, vr: vr, body: vr.Out}
+	return &vr.reply
+}
+
+func (vr *VRequest) addServer(h *Header) {
+	if tag, _ := vr.Option(vr.prog.serverTag).(string); tag != "" && !h.Has("Server") {
+		h.Insert("Server", tag)
+	}
+}
+
+// dropFraming removes the fields that the front end decides on (RFC 9110, 7.6.1).
+func (vr *VRequest) dropFraming(h *Header) {
+	if h.Has("Connection") && vr.handled != unhandled {
+		h.Remove("Connection")
+	}
+	h.Remove("Keep-Alive")
+	h.Remove("Transfer-Encoding")
+	h.Remove("Upgrade")
+}
+
+// errorPage is the built-in page of a status that has no body of its own.
+func errorPage(status int) string {
+	text := StatusText(status)
+	var b strings.Builder
+	fmt.Fprintf(&b, `<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>%d - %s</title>
+<style>body{font:1.1em system-ui,sans-serif;margin:15vh auto;max-width:32em;padding:0 1em;color:#333}
+h1{font-weight:600}p{color:#666}@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}p{color:#999}}</style></head>
+<body><h1>%d - %s</h1><p>%s</p></body>
+</html>
+`, status, html.EscapeString(text), status, html.EscapeString(text), errorHint(status))
+	return b.String()
+}
+
+func errorHint(status int) string {
+	switch {
+	case status == http.StatusNotFound:
+		return "There is nothing at this address."
+	case status == http.StatusForbidden, status == http.StatusUnauthorized:
+		return "You may not see this."
+	case status >= 500:
+		return "The server could not answer this request. Its log says why."
+	}
+	return "The server did not accept this request."
+}
+
+// StatusText returns the reason phrase of a status, "Unknown" when it has none.
+func StatusText(status int) string {
+	if t := http.StatusText(status); t != "" {
+		return t
+	}
+	return "Unknown"
+}

@@ -1,0 +1,337 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// heap is a loaded Lua heap: the script's, or that of a lua.handler file. It has one or
+// more states, each a copy of what the script left behind.
+type heap struct {
+	prog   *Program
+	states []*state
+	// roots are the functions and tables that the pipeline refers to, as the script made
+	// them; each state has its own copy at the same index.
+	roots []lua.LValue
+	next  atomic.Uint32
+}
+
+// addRoot keeps a Lua value that requests will need and returns its index.
+func (h *heap) addRoot(v lua.LValue) int {
+	h.roots = append(h.roots, v)
+	return len(h.roots) - 1
+}
+
+// state is one Lua state with its lock. The lock is held while Lua runs and given up
+// while a binding waits (see [VRequest.Blocking]).
+type state struct {
+	mu    sync.Mutex
+	heap  *heap
+	L     *lua.LState
+	idle  []*lua.LState // threads that no call uses
+	roots []lua.LValue
+
+	base       *lua.LTable // the global table, _G
+	env        *lua.LTable // the environment of every function of the script
+	envMeta    *lua.LTable
+	metatables map[*Object]*lua.LTable
+	metas      *lua.LTable  // other metatables, by name
+	builtins   []lua.LValue // what was there before the script, in an order that is the same in every state
+
+	builder *Builder
+	current *call // the call that runs now
+	dog     watchdog
+}
+
+// call is one run of a Lua function for a request.
+type call struct {
+	vr      *VRequest
+	pin     *pin
+	handler any // identity of the handler or filter whose globals these are
+	thread  *lua.LState
+	used    time.Duration // of the time budget, before the last wait
+}
+
+// luaOptions grow a thread's registry in big steps (a step of 4096 is three times faster
+// than the default of 32) up to a bound that a runaway recursion hits first.
+var luaOptions = lua.Options{
+	RegistrySize:     512,
+	RegistryMaxSize:  1 << 19,
+	RegistryGrowStep: 4096,
+	CallStackSize:    200,
+	SkipOpenLibs:     true,
+}
+
+// newState makes a Lua state with the libraries and the runtime's own objects.
+func newState(h *heap) *state {
+	L := lua.NewState(luaOptions)
+	st := &state{heap: h, L: L, metatables: map[*Object]*lua.LTable{}, metas: L.NewTable()}
+	st.dog.init()
+	openLibraries(L)
+	st.base = L.G.Global
+	st.envMeta = L.NewTable()
+	st.env = L.NewTable()
+	st.env.Metatable = st.envMeta
+	L.Env = st.env
+	st.installEnvironment()
+	st.installObjects()
+	st.installConfig()
+	st.builtins = st.collectBuiltins()
+	return st
+}
+
+func openLibraries(L *lua.LState) {
+	for _, lib := range []struct {
+		name string
+		open lua.LGFunction
+	}{
+		{lua.LoadLibName, lua.OpenPackage}, {lua.BaseLibName, lua.OpenBase}, {lua.TabLibName, lua.OpenTable},
+		{lua.StringLibName, lua.OpenString}, {lua.MathLibName, lua.OpenMath}, {lua.OsLibName, lua.OpenOs},
+		{lua.IoLibName, lua.OpenIo}, {lua.CoroutineLibName, lua.OpenCoroutine}, {lua.DebugLibName, lua.OpenDebug},
+	} {
+		L.Push(L.NewFunction(lib.open))
+		L.Push(lua.LString(lib.name))
+		L.Call(1, 0)
+	}
+	// a script must not be able to end the server that runs it
+	if os, ok := L.G.Global.RawGetString("os").(*lua.LTable); ok {
+		os.RawSetString("exit", L.NewFunction(func(L *lua.LState) int {
+			L.RaiseError("os.exit is not available: it would end the server")
+			return 0
+		}))
+	}
+}
+
+// thread returns a Lua thread of the state for one call.
+func (st *state) thread() *lua.LState {
+	var th *lua.LState
+	if n := len(st.idle); n > 0 {
+		th = st.idle[n-1]
+		st.idle = st.idle[:n-1]
+	} else {
+		th, _ = st.L.NewThread()
+	}
+	th.SetContext(st.dog.context())
+	return th
+}
+
+// maxIdleThreads bounds what a burst of blocked calls leaves behind.
+const maxIdleThreads = 64
+
+func (st *state) putThread(th *lua.LState) {
+	if len(st.idle) < maxIdleThreads {
+		th.SetTop(0)
+		st.idle = append(st.idle, th)
+	}
+}
+
+// call runs fn(args…) for a request on a thread of its own and returns its first nret
+// results. The state is locked meanwhile.
+func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) ([]lua.LValue, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	outer := c.vr.running
+	st.resume(c)
+	defer func() {
+		st.suspend(c)
+		c.vr.running = outer
+	}()
+	th := st.thread()
+	c.thread = th
+	th.Push(fn)
+	for _, a := range args {
+		th.Push(a)
+	}
+	if err := th.PCall(len(args), nret, nil); err != nil {
+		// the thread is not reused: an error may have left frames behind
+		return nil, st.luaError(err)
+	}
+	results := make([]lua.LValue, nret)
+	for i := range results {
+		results[i] = th.Get(i - nret)
+	}
+	st.putThread(th)
+	return results, nil
+}
+
+// resume makes c the running call: its globals are the visible ones, its time counts.
+func (st *state) resume(c *call) {
+	c.vr.running = c
+	st.current = c
+	st.showGlobals(c)
+	st.dog.start(st.heap.prog.luaBudget, c.used)
+	if c.thread != nil {
+		c.thread.SetContext(st.dog.context())
+	}
+}
+
+func (st *state) suspend(c *call) {
+	c.used += st.dog.stop()
+	st.current = nil
+}
+
+// Blocking runs f, which waits for something, without holding the lock of the Lua state
+// that is calling, so that other requests can use it meanwhile. Outside of Lua it just runs f.
+func (vr *VRequest) Blocking(f func()) {
+	c := vr.running
+	if c == nil {
+		f()
+		return
+	}
+	st := c.pin.state
+	st.suspend(c)
+	st.dog.waiting(+1)
+	vr.running = nil
+	st.mu.Unlock()
+	defer func() {
+		st.mu.Lock()
+		st.dog.waiting(-1)
+		st.resume(c)
+	}()
+	f()
+}
+
+// luaError turns what PCall returned into a LuaError. Values other than strings keep
+// their own text.
+func (st *state) luaError(err error) error {
+	var api *lua.ApiError
+	if !errors.As(err, &api) {
+		return &LuaError{Msg: err.Error()}
+	}
+	if ud, ok := api.Object.(*lua.LUserData); ok {
+		if cause, ok := ud.Value.(error); ok {
+			return fmt.Errorf("%w", cause)
+		}
+	}
+	msg := ""
+	switch v := api.Object.(type) {
+	case lua.LString:
+		msg = string(v)
+	case nil:
+		msg = err.Error()
+	default:
+		msg = st.L.ToStringMeta(v).String()
+	}
+	if errors.Is(st.dog.expired(), errBudget) {
+		msg += ": " + errBudget.Error()
+	}
+	return &LuaError{Msg: msg, Traceback: api.StackTrace}
+}
+
+// close ends the state's watchdog.
+func (st *state) close() { st.dog.close() }
+
+var errBudget = errors.New("the time budget for Lua is used up")
+
+// watchdog stops Lua code that runs too long. One context serves all calls of a state;
+// only when it fires, or has gathered children, is a new one made.
+type watchdog struct {
+	mu      sync.Mutex
+	timer   *time.Timer
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	started time.Time // of the running call, zero when none runs
+	budget  time.Duration // what is left of it for the running call
+	blocked int           // calls that wait without the lock
+	armed   bool
+	fired   bool
+}
+
+func (d *watchdog) init() {
+	d.ctx, d.cancel = context.WithCancelCause(context.Background())
+}
+
+func (d *watchdog) context() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ctx
+}
+
+// start begins to count the time of a call that has used some of its budget before.
+func (d *watchdog) start(budget, used time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fired {
+		d.fired = false
+		d.init()
+	}
+	if budget <= 0 {
+		return
+	}
+	d.started, d.budget = time.Now(), max(budget-used, 0)
+	if d.armed {
+		return
+	}
+	d.armed = true
+	if d.timer == nil {
+		d.timer = time.AfterFunc(budget, d.check)
+	} else {
+		d.timer.Reset(budget)
+	}
+}
+
+// stop ends the count and returns how long the call ran since start.
+func (d *watchdog) stop() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.started.IsZero() {
+		return 0
+	}
+	ran := time.Since(d.started)
+	d.started = time.Time{}
+	return ran
+}
+
+// waiting counts the calls that wait without the lock; their context must stay.
+func (d *watchdog) waiting(delta int) {
+	d.mu.Lock()
+	d.blocked += delta
+	d.mu.Unlock()
+}
+
+// check runs when the timer fires: it stops a call that is over its budget, waits for the
+// rest of one that is not, and rests when nothing runs.
+func (d *watchdog) check() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.started.IsZero() {
+		d.armed = false
+		// unfinished coroutines stay children of their context: let them go
+		if d.blocked == 0 {
+			d.cancel(context.Canceled)
+			d.init()
+		}
+		return
+	}
+	if left := d.budget - time.Since(d.started); left > 0 {
+		d.timer.Reset(left)
+		return
+	}
+	d.armed, d.fired = false, true
+	d.cancel(errBudget)
+}
+
+func (d *watchdog) expired() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fired {
+		return context.Cause(d.ctx)
+	}
+	return nil
+}
+
+func (d *watchdog) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.cancel(context.Canceled)
+}
+

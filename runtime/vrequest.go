@@ -1,0 +1,345 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// VRequest is one request on its way through the pipeline: lighttpd2's virtual request.
+// It belongs to the goroutine that serves the request and is reused after the Reply was
+// closed, so nothing may keep it.
+type VRequest struct {
+	Request  Request
+	Physical Physical
+	Response Response
+	Env      Environment
+	Con      Connection
+	In       *ChunkQueue // the request body, behind the in-filters
+	Out      *ChunkQueue // the response body, before the out-filters
+
+	prog       *Program
+	exchange   Exchange
+	ctx        context.Context
+	handled    handledState
+	captures   []match
+	options    []any // nil while all have their defaults
+	filtersOut []*Filter
+	finishers  []func()
+	entered    []Action // pushed by enter_action, run last in first out
+	pins       []*pin
+	running    *call // the Lua call that this request is in
+	body       requestBody
+	parent     *VRequest // of a subrequest
+	reply      Reply
+	rawIn      ChunkQueue
+	rawOut     ChunkQueue
+}
+
+// Request is the head of the request.
+type Request struct {
+	Method  string
+	Version string // "HTTP/1.1"
+	URI     URI
+	Header  Header
+}
+
+// Response is the head of the response.
+type Response struct {
+	Status int // 0 until it is set
+	Header Header
+}
+
+// Connection is where the request came from. The addresses are invalid for a unix socket.
+type Connection struct {
+	Local, Remote netip.AddrPort
+	TLS           bool
+}
+
+// handledState says who claimed the request.
+type handledState uint8
+
+const (
+	unhandled handledState = iota
+	handledDirect
+	handledBackend
+)
+
+// Context ends when the client goes away.
+func (vr *VRequest) Context() context.Context { return vr.ctx }
+
+// Log returns the logger of the program.
+func (vr *VRequest) Log() *slog.Logger { return vr.prog.log }
+
+// Program returns the program that runs the request.
+func (vr *VRequest) Program() *Program { return vr.prog }
+
+// IsHandled reports whether an action has claimed the request.
+func (vr *VRequest) IsHandled() bool { return vr.handled != unhandled }
+
+// HasResponse reports whether the response head is there.
+func (vr *VRequest) HasResponse() bool { return vr.handled != unhandled }
+
+// HandleDirect claims the request for an answer that the caller writes itself. It returns
+// false when the request was claimed before. The first claim wins.
+func (vr *VRequest) HandleDirect() bool {
+	if vr.handled != unhandled {
+		return false
+	}
+	vr.handled = handledDirect
+	vr.Out.closed = true
+	return true
+}
+
+// HandleBackend claims the request for a backend whose response head is there.
+// body is streamed to the client; an error of it cuts the response.
+func (vr *VRequest) HandleBackend(status int, body io.ReadCloser) {
+	vr.handled = handledBackend
+	vr.Response.Status = status
+	if body != nil {
+		vr.Out.AddStream(body)
+	}
+}
+
+// Option returns the value of an option for this request. ref comes from [Builder.Option].
+func (vr *VRequest) Option(ref OptionRef) any {
+	if vr.options != nil {
+		return vr.options[ref]
+	}
+	return vr.prog.defaults[ref]
+}
+
+func (vr *VRequest) setOption(index int, value any) {
+	if vr.options == nil {
+		vr.options = append([]any(nil), vr.prog.defaults...)
+	}
+	vr.options[index] = value
+}
+
+// AddFilterOut puts a filter behind those that are there already: the one added first sees
+// the body first.
+func (vr *VRequest) AddFilterOut(f *Filter) { vr.filtersOut = append(vr.filtersOut, f) }
+
+// AddFilterIn lets the request body run through f.
+func (vr *VRequest) AddFilterIn(f *Filter) { vr.In = f.connect(vr.In) }
+
+// OnFinish has f called when the request is over.
+func (vr *VRequest) OnFinish(f func()) { vr.finishers = append(vr.finishers, f) }
+
+// Fail makes an error that is answered with status.
+func Fail(status int, format string, args ...any) error {
+	return &StatusError{Status: status, Err: fmt.Errorf(format, args...)}
+}
+
+func (vr *VRequest) appendCaptures(buf []byte, from, to int) []byte {
+	if len(vr.captures) == 0 {
+		return buf
+	}
+	return vr.captures[len(vr.captures)-1].AppendCaptures(buf, from, to)
+}
+
+// start fills a fresh VRequest from the exchange.
+func (vr *VRequest) start(p *Program, ex Exchange) error {
+	vr.prog, vr.exchange, vr.ctx = p, ex, ex.Context()
+	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
+	vr.Con = Connection{Local: ex.LocalAddr(), Remote: ex.RemoteAddr(), TLS: ex.TLS() != nil}
+	ex.EachHeader(vr.Request.Header.Insert)
+	vr.In, vr.Out = &vr.rawIn, &vr.rawOut
+	vr.body = requestBody{source: ex.Body(), length: ex.ContentLength()}
+	if vr.body.length != 0 && vr.body.source != nil {
+		vr.rawIn.AddStream(&vr.body)
+	}
+	vr.rawIn.closed = vr.body.length == 0
+	scheme := "http"
+	if vr.Con.TLS {
+		scheme = "https"
+	}
+	if err := vr.Request.URI.ParseTarget(ex.Target(), ex.Host(), scheme); err != nil {
+		return &StatusError{Status: 400, Err: err}
+	}
+	if err := checkRequest(vr, ex); err != nil {
+		return err
+	}
+	return nil
+}
+
+// checkRequest refuses requests that no pipeline should see.
+func checkRequest(vr *VRequest, ex Exchange) error {
+	if vr.Request.Version == "HTTP/1.1" && vr.Request.URI.Host == "" {
+		return Fail(400, "a HTTP/1.1 request needs a Host")
+	}
+	switch vr.Request.Method {
+	case "GET", "HEAD":
+		if ex.ContentLength() > 0 {
+			return Fail(400, "a %s request with a body", vr.Request.Method)
+		}
+	case "POST":
+		if ex.ContentLength() == 0 && !vr.Request.Header.Has("Content-Length") && !vr.Request.Header.Has("Transfer-Encoding") {
+			return Fail(411, "a POST request needs a Content-Length")
+		}
+	}
+	return nil
+}
+
+// release ends the request: filters and backends hear of it, then the memory is reused.
+func (vr *VRequest) release() {
+	for i := len(vr.finishers) - 1; i >= 0; i-- {
+		vr.finishers[i]()
+	}
+	for _, f := range vr.filtersOut {
+		f.In.Reset()
+		f.Out.Reset()
+	}
+	vr.rawOut.Reset()
+	vr.rawIn.Reset()
+	vr.body.close()
+	for _, p := range vr.pins {
+		p.release()
+	}
+	if vr.parent != nil {
+		return // its maps and queues may be read by the Lua object until the parent ends
+	}
+	pool := &vr.prog.requests
+	head, resp, caps := vr.Request.Header.fields, vr.Response.Header.fields, vr.captures
+	clear(head)
+	clear(resp)
+	*vr = VRequest{captures: caps[:0]}
+	vr.Request.Header.fields, vr.Response.Header.fields = head[:0], resp[:0]
+	pool.Put(vr)
+}
+
+// Environment is the CGI environment that actions add to: an ordered map of strings.
+// Names are case-sensitive. The zero value is empty.
+type Environment struct {
+	header Header
+}
+
+func (e *Environment) index(name string) int {
+	for i := range e.header.fields {
+		if e.header.fields[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Get returns an entry, "" when there is none.
+func (e *Environment) Get(name string) string {
+	v, _ := e.Lookup(name)
+	return v
+}
+
+// Lookup returns an entry and whether there is one.
+func (e *Environment) Lookup(name string) (string, bool) {
+	if i := e.index(name); i >= 0 {
+		return e.header.fields[i].Value, true
+	}
+	return "", false
+}
+
+// Set sets an entry.
+func (e *Environment) Set(name, value string) {
+	if i := e.index(name); i >= 0 {
+		e.header.fields[i].Value = value
+		return
+	}
+	e.header.Insert(name, value)
+}
+
+// Unset removes an entry.
+func (e *Environment) Unset(name string) {
+	if i := e.index(name); i >= 0 {
+		e.header.fields = append(e.header.fields[:i], e.header.fields[i+1:]...)
+	}
+}
+
+// Clear removes all entries.
+func (e *Environment) Clear() { e.header.Reset() }
+
+// Entries returns the entries in the order in which they were set; the caller must not
+// change the slice.
+func (e *Environment) Entries() []Field { return e.header.fields }
+
+// requestBody is the body as the front end gives it. A body of unknown length is
+// buffered when somebody needs the length: in memory first, then in a file.
+type requestBody struct {
+	source io.Reader
+	length int64 // -1 unknown
+	spool  *os.File
+}
+
+// bodyInMemory is how much of a body of unknown length is kept in memory, in bytes.
+const bodyInMemory = 256 << 10
+
+// ErrBodyTooLarge is returned when a body of unknown length is longer than the program allows.
+var ErrBodyTooLarge = errors.New("the request body is too large")
+
+// ContentLength returns the length of the request body in bytes. A chunked body is read
+// and buffered first, up to [Config.MaxBufferedBody].
+func (vr *VRequest) ContentLength() (int64, error) {
+	if vr.body.length >= 0 {
+		return vr.body.length, nil
+	}
+	n, err := vr.body.buffer(vr.prog.maxBody)
+	if err == nil {
+		vr.body.length = n
+		return n, nil
+	}
+	if errors.Is(err, ErrBodyTooLarge) {
+		return 0, &StatusError{Status: 413, Err: err}
+	}
+	return 0, &StatusError{Status: 400, Err: fmt.Errorf("reading the request body: %w", err)}
+}
+
+func (b *requestBody) buffer(limit int64) (int64, error) {
+	var head strings.Builder
+	n, err := io.Copy(&head, io.LimitReader(b.source, bodyInMemory))
+	if err != nil {
+		return 0, err
+	}
+	if n < bodyInMemory {
+		b.source = strings.NewReader(head.String())
+		return n, nil
+	}
+	f, err := os.CreateTemp("", "luaserve-body-")
+	if err != nil {
+		return 0, err
+	}
+	os.Remove(f.Name())
+	b.spool = f
+	rest, err := io.Copy(f, io.LimitReader(b.source, limit-n+1))
+	if err != nil {
+		return 0, err
+	}
+	if n+rest > limit {
+		return 0, ErrBodyTooLarge
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	b.source = io.MultiReader(strings.NewReader(head.String()), f)
+	return n + rest, nil
+}
+
+// Read implements io.Reader for the chunk queue.
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.source.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &StatusError{Status: 400, Err: fmt.Errorf("reading the request body: %w", err)}
+	}
+	return n, err
+}
+
+// Close is what the chunk queue calls at the end of the body; the file lives until the request ends.
+func (b *requestBody) Close() error { return nil }
+
+func (b *requestBody) close() {
+	if b.spool != nil {
+		b.spool.Close()
+	}
+}
