@@ -11,8 +11,12 @@ import (
 // request, a header list. From this table come its metatable, its error messages, its
 // reference and its editor annotations. The Go value behind an object is passed as self.
 type Object struct {
-	Name    string // as in error messages: "request uri"
-	Doc     string
+	Name string // as in error messages: "request uri"
+	Doc  string
+	// Global is the name of the global variable that holds the only object of this kind.
+	// Its methods are called with a dot (lighty.print(…)): they get no self, and their
+	// arguments begin at 1.
+	Global  string
 	Fields  []Attribute
 	Methods []Method
 	// Index and NewIndex serve keys that are neither field nor method; nil: unknown
@@ -119,6 +123,9 @@ func (st *state) installObjects() {
 		st.metatables[o] = mt
 		st.metas.RawSetString("object "+o.Name, mt)
 		st.fillMetatable(mt, o)
+		if o.Global != "" {
+			st.base.RawSetString(o.Global, &lua.LUserData{Value: o, Env: st.env, Metatable: mt})
+		}
 	}
 }
 
@@ -134,6 +141,9 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 	for i := range o.Methods {
 		m := &o.Methods[i]
 		fn := st.L.NewFunction(func(L *lua.LState) int {
+			if o.Global != "" {
+				return m.Run(st.newCall(L), nil)
+			}
 			return m.Run(st.newCall(L), st.self(L, mt, o, m.Name))
 		})
 		methods[m.Name] = fn
@@ -208,6 +218,9 @@ func (o *Object) newIndex(c *Call, self any, key, value lua.LValue) {
 	if o.NewIndex != nil {
 		o.NewIndex(c, self, key, value)
 		return
+	}
+	if o.Global != "" {
+		c.Errorf("attempt to index global '%s' (a userdata value)", o.Global)
 	}
 	if name, ok := key.(lua.LString); ok {
 		c.Error(fmt.Sprintf("cannot write attribute %sin %s", string(name), o.Name))

@@ -8,7 +8,6 @@ import (
 	goruntime "runtime"
 	"sync"
 	"time"
-
 )
 
 // Config says how [Load] makes a program of a script.
@@ -289,4 +288,3 @@ func (h *handlerFile) load(path string) (*Node, error) {
 	h.heap = l.st.heap
 	return root, nil
 }
-

@@ -236,7 +236,7 @@ type watchdog struct {
 	timer   *time.Timer
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	started time.Time // of the running call, zero when none runs
+	started time.Time     // of the running call, zero when none runs
 	budget  time.Duration // what is left of it for the running call
 	blocked int           // calls that wait without the lock
 	armed   bool
@@ -334,4 +334,3 @@ func (d *watchdog) close() {
 	}
 	d.cancel(context.Canceled)
 }
-
