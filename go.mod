@@ -6,3 +6,11 @@ require (
 	github.com/yuin/gopher-lua v1.1.2
 	golang.org/x/tools v0.0.0-20200908211811-12e1bf57a112
 )
+
+require (
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/spf13/cobra v1.10.2 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	github.com/yookoala/gofast v0.8.0 // indirect
+	layeh.com/gopher-luar v1.0.11 // indirect
+)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -144,7 +145,12 @@ func (b *Builder) callPlugin(L *lua.LState, fn *lua.LFunction, given []Value) (l
 	}
 	b.load.complaint = ""
 	if err := L.PCall(len(given), 1, nil); err != nil {
-		return nil, b.st.luaError(err)
+		err = b.st.luaError(err)
+		var le *LuaError
+		if errors.As(err, &le) {
+			return nil, errors.New(le.Msg)
+		}
+		return nil, err
 	}
 	result := L.Get(-1)
 	L.Pop(1)

@@ -25,7 +25,9 @@ type Config struct {
 	// MaxBufferedBody bounds a request body of unknown length that must be buffered, in
 	// bytes; 0 means 64 MiB.
 	MaxBufferedBody int64
-	// Values are host values that modules look up with [Builder.Value].
+	// Host are Go values and functions that scripts see as globals of these names.
+	Host map[string]HostValue
+	// Values are values that modules look up with [Builder.Value].
 	Values map[any]any
 }
 
@@ -38,6 +40,7 @@ type Program struct {
 	log        *slog.Logger
 	luaBudget  time.Duration
 	maxBody    int64
+	host       map[string]HostValue
 	values     map[any]any
 	defaults   []any
 	serverTag  OptionRef
@@ -76,7 +79,10 @@ func newProgram(cfg Config) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{registry: reg, scripts: cfg.Scripts, log: cfg.Log, luaBudget: cfg.LuaBudget, maxBody: cfg.MaxBufferedBody, values: cfg.Values}
+	p := &Program{registry: reg, scripts: cfg.Scripts, log: cfg.Log, luaBudget: cfg.LuaBudget, maxBody: cfg.MaxBufferedBody, host: cfg.Host, values: cfg.Values}
+	if err := checkHost(cfg.Host); err != nil {
+		return nil, err
+	}
 	if p.log == nil {
 		p.log = slog.Default()
 	}

@@ -82,6 +82,7 @@ func newState(h *heap) *state {
 	st.installEnvironment()
 	st.installObjects()
 	st.installConfig()
+	st.installHost()
 	st.builtins = st.collectBuiltins()
 	return st
 }

@@ -128,6 +128,9 @@ func (vr *VRequest) AddFilterOut(f *Filter) { vr.filtersOut = append(vr.filtersO
 // AddFilterIn lets the request body run through f.
 func (vr *VRequest) AddFilterIn(f *Filter) { vr.In = f.connect(vr.In) }
 
+// BodyFiltered reports whether a filter may change the length of the request body.
+func (vr *VRequest) BodyFiltered() bool { return vr.In != &vr.rawIn }
+
 // OnFinish has f called when the request is over.
 func (vr *VRequest) OnFinish(f func()) { vr.finishers = append(vr.finishers, f) }
 
