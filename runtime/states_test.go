@@ -107,8 +107,8 @@ func TestCounterInAnUpvalueCounts(t *testing.T) {
 local n = 0
 actions = function(vr) n = n + 1; say(vr, n) end`)
 	s.wantStates(t, 1)
-	if _, forced := s.States(); forced == nil || forced.Line != 6 {
-		t.Errorf("the line that forced one state is %v, want 6", forced)
+	if _, forced := s.States(); forced == nil || forced.Line != 7 {
+		t.Errorf("the line that forced one state is %v, want 7", forced)
 	}
 	parallel(100, func(int) { s.get("/") })
 	if _, body := s.get("/"); body != "101" {
@@ -156,6 +156,7 @@ func TestLoadTimeWrites(t *testing.T) {
 		"_G":                     {`actions = function(vr) _G.n = (_G.n or 0) + 1; say(vr, n) end`, true},
 		"library table":          {`actions = function(vr) string.n = 1; say(vr, 1) end`, true},
 		"inner function":         {`local n = 0; actions = function(vr) local f = function() n = n + 1 end; f(); say(vr, n) end`, true},
+		"local alias, captured":  {`local t = {}; actions = function(vr) local a = t; local f = function() a.n = 1; a = nil end; f(); say(vr, t.n) end`, true},
 		"helper with parameter":  {`local t = {}; local function put(x) x.n = 1 end; actions = function(vr) put(t); say(vr, t.n) end`, true},
 		"method":                 {`local t = {}; function t:put() self.n = 1 end; actions = function(vr) t:put(); say(vr, t.n) end`, true},
 		"reading helper":         {`local t = {}; local function get(x) return x.n end; actions = function(vr) say(vr, get(t)) end`, false},
