@@ -150,19 +150,15 @@ func buildIP(c *Condition) (func(*VRequest) (bool, error), error) {
 }
 
 // ParseNetwork reads "10.0.0.0/8", "::1" or "192.168.1.7"; an address is a network of one.
-// A port after an IPv4 address or an address in brackets is not allowed.
+// A network of IPv6 never holds an IPv4 address, not even as ::ffff:….
 func ParseNetwork(s string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
 		return p.Masked(), nil
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("invalid ip address %q; expected an address or a network like 10.0.0.0/8", s)
 	}
-	a = a.Unmap()
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 

@@ -142,7 +142,7 @@ func parseLValue(s string) (*LValue, error) {
 	if def == nil {
 		return nil, &UnknownNameError{What: "variable", Name: name, Nearest: nearest(groupAliases[group]+"."+field, lvalueNames())}
 	}
-	if def.keyed && !hasKey {
+	if def.keyed && key == "" {
 		return nil, fmt.Errorf("%%{%s} needs a key: %%{%s[name]}", s, name)
 	}
 	return &LValue{def, key}, nil
@@ -204,5 +204,5 @@ func (l *LValue) addr(vr *VRequest) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	a, _ := netip.ParseAddr(s)
-	return a.Unmap(), nil
+	return a, nil
 }

@@ -12,7 +12,7 @@ import (
 //	%{req.host}       a condition variable; %{enc:req.path} percent-encoded
 //	%1 %[1-3] %[2-]   captures of the innermost enclosing regex condition
 //	$1 $[2-]          captures of the action: labels of the host in docroot and alias, groups in rewrite
-//	\x                the character x itself
+//	\% \$ \\ \?       the character behind the backslash
 //
 // A Pattern is immutable and safe for concurrent use.
 type Pattern struct {
@@ -62,6 +62,9 @@ func ParsePattern(s string) (*Pattern, error) {
 		case '\\':
 			if i+1 == len(s) {
 				return nil, fmt.Errorf("pattern %q ends with a backslash", s)
+			}
+			if strings.IndexByte(`\%$?`, s[i+1]) < 0 {
+				return nil, fmt.Errorf(`pattern %q: a backslash may only stand before \, %%, $ or ?, not before %q`, s, s[i+1])
 			}
 			text.WriteByte(s[i+1])
 			i += 2

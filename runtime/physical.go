@@ -32,7 +32,6 @@ type FileStat struct {
 
 // Map sets the document root and maps path below it.
 func (p *Physical) Map(docroot, path string) {
-	docroot = strings.TrimRight(docroot, "/")
 	p.DocRoot = docroot
 	p.Path = docroot + path
 }

@@ -101,8 +101,9 @@ func (vr *VRequest) fail(err error) {
 	vr.Response.Header.Reset()
 	vr.Response.Status = status
 	vr.handled = unhandled
-	if status == http.StatusInternalServerError || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge {
-		vr.Response.Header.Set("Connection", "close")
+	switch status {
+	case http.StatusInternalServerError, http.StatusBadRequest, http.StatusLengthRequired, http.StatusRequestEntityTooLarge:
+		vr.closeAfter = true // what is left of the request, or of the state it met, is not to be trusted
 	}
 }
 
@@ -123,7 +124,10 @@ func (vr *VRequest) logFailure(status int, err error) {
 func (vr *VRequest) makeReply() *Reply {
 	h := &vr.Response.Header
 	vr.addServer(h)
-	vr.dropFraming(h)
+	dropFraming(h)
+	if vr.closeAfter {
+		h.Insert("Connection", "close")
+	}
 	status := vr.Response.Status
 	length := int64(-1)
 	if vr.Out.refill == nil || vr.Out.closed {
@@ -161,13 +165,10 @@ func (vr *VRequest) addServer(h *Header) {
 }
 
 // dropFraming removes the fields that the front end decides on (RFC 9110, 7.6.1).
-func (vr *VRequest) dropFraming(h *Header) {
-	if h.Has("Connection") && vr.handled != unhandled {
-		h.Remove("Connection")
+func dropFraming(h *Header) {
+	for _, name := range [...]string{"Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"} {
+		h.Remove(name)
 	}
-	h.Remove("Keep-Alive")
-	h.Remove("Transfer-Encoding")
-	h.Remove("Upgrade")
 }
 
 // errorPage is the built-in page of a status that has no body of its own.

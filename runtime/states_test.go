@@ -158,6 +158,7 @@ func TestLoadTimeWrites(t *testing.T) {
 		"inner function":         {`local n = 0; actions = function(vr) local f = function() n = n + 1 end; f(); say(vr, n) end`, true},
 		"local alias, captured":  {`local t = {}; actions = function(vr) local a = t; local f = function() a.n = 1; a = nil end; f(); say(vr, t.n) end`, true},
 		"helper with parameter":  {`local t = {}; local function put(x) x.n = 1 end; actions = function(vr) put(t); say(vr, t.n) end`, true},
+		"through pcall":          {`local t = {}; local function put(x) x.n = 1 end; actions = function(vr) pcall(put, t); say(vr, t.n) end`, true},
 		"method":                 {`local t = {}; function t:put() self.n = 1 end; actions = function(vr) t:put(); say(vr, t.n) end`, true},
 		"reading helper":         {`local t = {}; local function get(x) return x.n end; actions = function(vr) say(vr, get(t)) end`, false},
 	}

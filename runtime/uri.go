@@ -24,12 +24,12 @@ var (
 )
 
 // ParseTarget reads a request target (RFC 9112, 3.2) and a Host field into u.
-// scheme is that of the connection and is used unless the target is absolute.
+// scheme is that of the connection; an absolute target does not change it, because the
+// client chooses that one (lighttpd2).
 func (u *URI) ParseTarget(target, host, scheme string) error {
 	*u = URI{Raw: target, RawPath: target, Scheme: scheme}
 	authority := host
-	if s, rest, ok := cutScheme(target); ok {
-		u.Scheme = s
+	if rest, ok := cutScheme(target); ok {
 		end := strings.IndexAny(rest, "/?")
 		if end < 0 {
 			end = len(rest)
@@ -53,13 +53,13 @@ func (u *URI) ParseTarget(target, host, scheme string) error {
 	return nil
 }
 
-func cutScheme(target string) (scheme, rest string, ok bool) {
+func cutScheme(target string) (rest string, ok bool) {
 	for _, s := range [...]string{"http", "https"} {
 		if len(target) > len(s)+3 && strings.EqualFold(target[:len(s)], s) && target[len(s):len(s)+3] == "://" {
-			return s, target[len(s)+3:], true
+			return target[len(s)+3:], true
 		}
 	}
-	return "", "", false
+	return "", false
 }
 
 // SetRawPath replaces path and query by an undecoded path (with or without a query)

@@ -48,7 +48,7 @@ func TestParseTarget(t *testing.T) {
 			Authority: "www.example.com.:8080", Path: "/c", Query: "x=%31", Host: "www.example.com"}, nil},
 		{"http://User@Other.Example:99/p?q", "ignored", URI{Raw: "http://User@Other.Example:99/p?q", RawPath: "/p?q", Scheme: "http",
 			Authority: "user@other.example:99", Path: "/p", Query: "q", Host: "other.example"}, nil},
-		{"https://h", "", URI{Raw: "https://h", RawPath: "/", Scheme: "https", Authority: "h", Path: "/", Host: "h"}, nil},
+		{"https://h", "", URI{Raw: "https://h", RawPath: "/", Scheme: "http", Authority: "h", Path: "/", Host: "h"}, nil},
 		{"*", "localhost", URI{Raw: "*", RawPath: "*", Scheme: "http", Authority: "localhost", Path: "/*", Host: "localhost"}, nil},
 		{"/x", "[::1]:80", URI{Raw: "/x", RawPath: "/x", Scheme: "http", Authority: "[::1]:80", Path: "/x", Host: "[::1]"}, nil},
 		{"/x", "", URI{Raw: "/x", RawPath: "/x", Scheme: "http", Path: "/x"}, nil},

@@ -27,6 +27,7 @@ type VRequest struct {
 	exchange   Exchange
 	ctx        context.Context
 	handled    handledState
+	closeAfter bool // the connection is not used again
 	captures   []match
 	options    []any // nil while all have their defaults
 	filtersOut []*Filter

@@ -25,7 +25,6 @@ var readers = map[string]bool{
 	"pairs": true, "ipairs": true, "next": true, "type": true, "tostring": true, "tonumber": true,
 	"unpack": true, "select": true, "rawget": true, "rawequal": true, "getmetatable": true,
 	"print": true, "error": true, "assert": true, "concat": true, "maxn": true, "setmetatable": true,
-	"pcall": true, "xpcall": true,
 }
 
 // origin says where the value in a register came from.
@@ -183,7 +182,7 @@ func (f *functionScan) global(constant int) register {
 	v := f.st.base.RawGetString(string(name))
 	switch v.(type) {
 	case *lua.LTable, *lua.LFunction:
-		return register{origin: loaded, value: v, reader: readers[string(name)]}
+		return register{origin: loaded, value: v, reader: isReader(v, string(name))}
 	}
 	return register{}
 }
@@ -201,9 +200,14 @@ func (f *functionScan) field(t register, c int) register {
 	if !ok {
 		return out
 	}
-	out.reader = readers[string(name)]
 	out.value = lookup(t.value, string(name))
+	out.reader = isReader(out.value, string(name))
 	return out
+}
+
+func isReader(v lua.LValue, name string) bool {
+	fn, ok := v.(*lua.LFunction)
+	return ok && fn.IsG && readers[name]
 }
 
 // lookup reads a field the way Lua does, as far as tables go.

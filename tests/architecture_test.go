@@ -1,0 +1,99 @@
+package tests
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// allowedImports says which packages of this module a folder may import. Imports point one
+// way: cmd to server and bindings, those to runtime; codecs and scripts stand alone.
+var allowedImports = map[string][]string{
+	"runtime":            {},
+	"scripts":            {},
+	"bindings/fcgi":      {},
+	"bindings/scgi":      {"bindings/fcgi"},
+	"bindings/httpproxy": {},
+	"bindings":           {"runtime", "bindings/fcgi", "bindings/scgi", "bindings/httpproxy"},
+	"server":             {"runtime"},
+	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
+	"examples":           {"runtime", "server", "bindings", "scripts"},
+	"tests":              {"runtime", "server", "bindings", "scripts", "tests/backend"},
+}
+
+// allowedModules are the modules that each folder may use besides the standard library.
+var allowedModules = map[string][]string{
+	"runtime":            {"github.com/yuin/gopher-lua", "layeh.com/gopher-luar"},
+	"scripts":            {},
+	"server":             {},
+	"bindings/fcgi":      {"github.com/yookoala/gofast"},
+	"bindings/scgi":      {},
+	"bindings/httpproxy": {},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		checkImports(t, path)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkImports(t *testing.T, path string) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	folder := folderOf(strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../"))
+	own, known := allowedImports[folder]
+	if !known {
+		t.Errorf("%s: the folder %q is not in the list of who may import whom", path, folder)
+		return
+	}
+	for _, imp := range file.Imports {
+		name := strings.Trim(imp.Path.Value, `"`)
+		if inside, ok := strings.CutPrefix(name, "luaserve/"); ok {
+			if f := folderOf(inside); f != folder && !hasPrefixOf(own, inside) {
+				t.Errorf("%s imports %s, which %s must not", path, name, folder)
+			}
+			continue
+		}
+		modules, limited := allowedModules[folder]
+		if external := strings.Contains(strings.SplitN(name, "/", 2)[0], "."); limited && external && !hasPrefixOf(modules, name) {
+			t.Errorf("%s imports %s, which %s must not", path, name, folder)
+		}
+	}
+}
+
+// folderOf returns the entry of the list that a folder belongs to.
+func folderOf(dir string) string {
+	if _, ok := allowedImports[dir]; ok {
+		return dir
+	}
+	first, _, _ := strings.Cut(dir, "/")
+	return first
+}
+
+func hasPrefixOf(list []string, name string) bool {
+	for _, p := range list {
+		if name == p || strings.HasPrefix(name, p+"/") {
+			return true
+		}
+	}
+	return false
+}
