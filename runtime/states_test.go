@@ -44,7 +44,7 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-func writeScript(t *testing.T, script string) string {
+func writeScript(t testing.TB, script string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "site.lua")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
@@ -53,13 +53,17 @@ func writeScript(t *testing.T, script string) string {
 	return file
 }
 
+func testConfig(log *logBuffer, extra ...*runtime.Module) runtime.Config {
+	return runtime.Config{
+		Modules: append(bindings.Modules(), extra...), Scripts: scripts.FS,
+		Log: slog.New(slog.NewTextHandler(log, nil)), LuaBudget: 200 * time.Millisecond,
+	}
+}
+
 func load(t *testing.T, script string, extra ...*runtime.Module) *site {
 	t.Helper()
 	log := &logBuffer{}
-	p, err := runtime.Load(writeScript(t, script), runtime.Config{
-		Modules: append(bindings.Modules(), extra...), Scripts: scripts.FS,
-		Log: slog.New(slog.NewTextHandler(log, nil)), LuaBudget: 200 * time.Millisecond,
-	})
+	p, err := runtime.Load(writeScript(t, script), testConfig(log, extra...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,73 @@
+package runtime_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/netip"
+	"testing"
+
+	"luaserve/runtime"
+)
+
+// fakeExchange is a front end that costs nothing, so that benchmarks see the pipeline.
+type fakeExchange struct{ target string }
+
+var (
+	benchLocal  = netip.MustParseAddrPort("127.0.0.1:80")
+	benchRemote = netip.MustParseAddrPort("127.0.0.1:5000")
+)
+
+func (e *fakeExchange) Context() context.Context   { return context.Background() }
+func (e *fakeExchange) Method() string             { return "GET" }
+func (e *fakeExchange) Target() string             { return e.target }
+func (e *fakeExchange) Proto() string              { return "HTTP/1.1" }
+func (e *fakeExchange) Host() string               { return "example.net" }
+func (e *fakeExchange) LocalAddr() netip.AddrPort  { return benchLocal }
+func (e *fakeExchange) RemoteAddr() netip.AddrPort { return benchRemote }
+func (e *fakeExchange) TLS() *tls.ConnectionState  { return nil }
+func (e *fakeExchange) EachHeader(f func(n, v string)) {
+	f("Host", "example.net")
+	f("User-Agent", "bench")
+}
+func (e *fakeExchange) ContentLength() int64 { return 0 }
+func (e *fakeExchange) Body() io.Reader      { return nil }
+
+func bench(b *testing.B, script, target string) {
+	p, err := runtime.Load(writeScript(b, script), testConfig(&logBuffer{}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	ex := &fakeExchange{target}
+	b.ReportAllocs()
+	for b.Loop() {
+		reply := p.Handle(ex)
+		if reply.Status != 200 {
+			b.Fatal(reply.Status)
+		}
+		if err := reply.WriteBody(io.Discard, nil); err != nil {
+			b.Fatal(err)
+		}
+		reply.Close()
+	}
+}
+
+func BenchmarkFixedAnswer(b *testing.B) { bench(b, `actions = respond "hello"`, "/") }
+
+func BenchmarkLuaHandler(b *testing.B) {
+	bench(b, `actions = function(vr)
+  if vr:handle_direct() then
+    vr.resp.status = 200
+    vr.resp.headers["Content-Type"] = "text/plain"
+    vr.out:add("hello " .. vr.req.uri.path .. " on " .. vr.req.uri.host)
+  end
+end`, "/path")
+}
+
+func BenchmarkConditions(b *testing.B) {
+	bench(b, `local l = {}
+for i = 1, 100 do l[i] = when(request.path:prefix("/p" .. i .. "/"), { respond(404) }) end
+l[101] = respond "hello"
+actions = l`, "/x")
+}
