@@ -97,14 +97,69 @@ func (c *chunk) close() {
 	}
 }
 
-// StealAll moves all chunks of from to the end of q.
+// StealAll moves the chunks of from that are there already, bytes and files, to the end
+// of q. A stream is still to come: it stays, and so does what is behind it.
 func (q *ChunkQueue) StealAll(from *ChunkQueue) {
 	if q == from {
 		return
 	}
-	q.chunks = append(q.chunks, from.chunks...)
-	clear(from.chunks)
-	from.chunks = from.chunks[:0]
+	n := 0
+	for n < len(from.chunks) && from.chunks[n].stream == nil {
+		n++
+	}
+	q.chunks = append(q.chunks, from.chunks[:n]...)
+	left := copy(from.chunks, from.chunks[n:])
+	clear(from.chunks[left:])
+	from.chunks = from.chunks[:left]
+}
+
+// Measure returns the number of bytes in the queue once all of it is there. What has no
+// known length is read into memory for that; more than limit bytes are ErrBodyTooLarge.
+func (q *ChunkQueue) Measure(limit int64) (int64, error) {
+	if q.refill == nil {
+		if n, known, err := q.knownLen(limit); known || err != nil {
+			return n, err
+		}
+	}
+	var all ChunkQueue
+	var err error
+	held := int64(0)
+	for !all.closed && err == nil {
+		before := len(all.chunks)
+		err = all.moveSome(q)
+		for _, c := range all.chunks[before:] {
+			held += int64(len(c.data))
+		}
+		if held > limit && err == nil {
+			err = ErrBodyTooLarge
+		}
+	}
+	q.chunks = append(all.chunks, q.chunks...)
+	return q.Len(), err
+}
+
+// sized is a stream that can tell how many bytes are left in it; it may buffer up to
+// limit bytes to find out.
+type sized interface {
+	remaining(limit int64) (int64, error)
+}
+
+func (q *ChunkQueue) knownLen(limit int64) (n int64, known bool, err error) {
+	for i := range q.chunks {
+		c := &q.chunks[i]
+		size := c.size()
+		if c.stream != nil {
+			s, ok := c.stream.(sized)
+			if !ok {
+				return 0, false, nil
+			}
+			if size, err = s.remaining(limit); err != nil {
+				return 0, false, err
+			}
+		}
+		n += size
+	}
+	return n, true, nil
 }
 
 // moveSome moves the first piece of from into q: a whole chunk of bytes or of a file, or
@@ -168,10 +223,12 @@ func (q *ChunkQueue) Read(p []byte) (int, error) {
 		if len(q.chunks) == 0 {
 			return 0, io.EOF
 		}
+		stream := q.chunks[0].stream != nil
 		n, done, err := q.chunks[0].read(p)
 		if done {
 			q.chunks[0].close()
 			q.drop()
+			q.closed = q.closed || (stream && q.refill == nil && len(q.chunks) == 0)
 		}
 		if err != nil {
 			return n, err
@@ -288,10 +345,16 @@ type Filter struct {
 	handle   func() error
 	finished func()
 	upstream *ChunkQueue
+	busy     bool // handle runs
 }
 
 // pull is the source of Out: it brings one piece through the filter.
 func (f *Filter) pull() error {
+	if f.busy {
+		return errors.New("a filter cannot wait for the queue that it fills itself")
+	}
+	f.busy = true
+	defer func() { f.busy = false }()
 	if !f.In.closed {
 		if err := f.In.moveSome(f.upstream); err != nil {
 			return err

@@ -67,6 +67,7 @@ func (st *state) installConfig() {
 		return 1
 	}})
 	meta("condition", map[string]lua.LGFunction{"__tostring": text})
+	meta("error", map[string]lua.LGFunction{"__tostring": text})
 	meta("lvalue", map[string]lua.LGFunction{"__index": st.lvalueIndex, "__tostring": text})
 	meta("lvalue group", map[string]lua.LGFunction{"__index": st.lvalueGroupIndex})
 	meta("lvalue keyed", map[string]lua.LGFunction{"__index": st.lvalueKeyIndex})

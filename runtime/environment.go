@@ -97,9 +97,25 @@ func (vr *VRequest) pinTo(h *heap) *pin {
 			return p
 		}
 	}
-	p := &pin{vr: vr, state: h.pick()}
+	p := &pin{vr: vr, state: vr.parentState(h)}
+	if p.state == nil {
+		p.state = h.pick()
+	}
 	vr.pins = append(vr.pins, p)
 	return p
+}
+
+// parentState is the state of h that the request is in whose subrequest vr is, if any: an
+// action that a handler made lives in that state alone.
+func (vr *VRequest) parentState(h *heap) *state {
+	for up := vr.parent; up != nil; up = up.parent {
+		for _, p := range up.pins {
+			if p.state.heap == h {
+				return p.state
+			}
+		}
+	}
+	return nil
 }
 
 func (h *heap) pick() *state {

@@ -84,6 +84,18 @@ func (h *Header) Append(name, value string) {
 	h.Insert(name, value)
 }
 
+// Overwrite replaces the last field called name, or inserts one (lighttpd2,
+// header.overwrite: fields before the last one stay).
+func (h *Header) Overwrite(name, value string) {
+	for i := len(h.fields) - 1; i >= 0; i-- {
+		if sameName(h.fields[i].Name, name) {
+			h.fields[i] = Field{name, value}
+			return
+		}
+	}
+	h.Insert(name, value)
+}
+
 // Set replaces every field called name with one.
 func (h *Header) Set(name, value string) {
 	h.Remove(name)

@@ -63,13 +63,14 @@ const (
 	TPairs     // a key-value list
 	TActions   // a list of actions
 	TAny       // anything; the constructor looks for itself
+	TExact     // anything, as it was written: {{"a", "b"}} is not the same as {"a", "b"}
 	TAddress   // "unix:/path" or "host:port"
 )
 
 var paramTypeNames = map[ParamType]string{
 	TString: "a string", TNumber: "a number", TBool: "a boolean", TPattern: "a string (pattern)",
 	TAction: "an action", TCondition: "a condition", TStrings: "a string or a list of strings",
-	TPairs: "a key-value list", TActions: "a list of actions", TAny: "a value", TAddress: "an address",
+	TPairs: "a key-value list", TActions: "a list of actions", TAny: "a value", TExact: "a value", TAddress: "an address",
 }
 
 // String names the type the way error messages do.
@@ -139,11 +140,10 @@ func (a Args) Condition(i int) *Condition { return a.Value(i).cond }
 func checkArgs(name string, params []Param, given []Value) (Args, error) {
 	args := Args{name: name, params: params}
 	if len(params) == 1 && params[0].takesWhole() {
-		v := ListValue(given...).unwrapped()
 		if len(given) == 0 && params[0].Optional {
 			return args, nil
 		}
-		args.vals = []Value{v}
+		args.vals = []Value{params[0].whole(given)}
 	} else {
 		args.vals = spread(given, len(params))
 	}
@@ -168,10 +168,22 @@ func checkArgs(name string, params []Param, given []Value) (Args, error) {
 // takesWhole reports whether a lone parameter of this type is the whole argument list.
 func (p Param) takesWhole() bool {
 	switch p.Type {
-	case TStrings, TPairs, TActions, TAny, TAction:
+	case TStrings, TPairs, TActions, TAny, TExact, TAction:
 		return true
 	}
 	return false
+}
+
+// whole makes one value of the argument list. What is exact loses the brackets of the call
+// and nothing else.
+func (p Param) whole(given []Value) Value {
+	if p.Type != TExact {
+		return ListValue(given...).unwrapped()
+	}
+	if len(given) == 1 {
+		return given[0]
+	}
+	return ListValue(given...)
 }
 
 // spread returns the arguments of a call with several parameters: ("K","V"),

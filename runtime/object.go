@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -42,6 +43,7 @@ type Method struct {
 	Name string
 	Args string // as the reference shows them: "name, value"
 	Doc  string
+	Bare bool // of an object with a Global: a global function too, such as print
 	Run  func(c *Call, self any) int
 }
 
@@ -65,6 +67,16 @@ func (c *Call) Errorf(format string, args ...any) {
 
 // Error raises a Lua error without a place, for messages that scripts compare. It does not return.
 func (c *Call) Error(msg string) { c.L.Error(lua.LString(msg), 0) }
+
+// Fail raises err with the place of the script that called. Uncaught, it ends the request
+// with err's status (see [StatusError]); a script that catches it gets an object whose
+// text is err's. It does not return.
+func (c *Call) Fail(err error) {
+	c.L.Error(c.st.handle(fmt.Errorf("%s: %w", callerPos(c.L), err), "error"), 1)
+}
+
+// Log returns the logger of the program, also while a script is loaded.
+func (c *Call) Log() *slog.Logger { return c.st.heap.prog.log }
 
 // Object returns the Lua object of kind o for self. It is the same one during the
 // request, and is cut from self when the request ends.
@@ -147,6 +159,9 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 			return m.Run(st.newCall(L), st.self(L, mt, o, m.Name))
 		})
 		methods[m.Name] = fn
+		if m.Bare {
+			st.base.RawSetString(m.Name, fn)
+		}
 		methodTable.RawSetString(m.Name, fn)
 	}
 	mt.RawSetString("methods", methodTable) // only so that a forked state finds them in the same place
@@ -189,7 +204,7 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 		L.Push(name)
 		return 1
 	}))
-	mt.RawSetString("__metatable", name)
+	mt.RawSetString("__metatable", lua.LFalse)
 }
 
 // self returns the Go value of the object that a method was called on.

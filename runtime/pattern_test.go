@@ -8,7 +8,7 @@ import (
 // testRequest is a request that patterns and conditions can look at.
 func testRequest(t *testing.T, target, host string) *VRequest {
 	t.Helper()
-	vr := &VRequest{}
+	vr := &VRequest{prog: &Program{}}
 	vr.In, vr.Out = &vr.rawIn, &vr.rawOut
 	vr.Request.Method = "GET"
 	if err := vr.Request.URI.ParseTarget(target, host, "http"); err != nil {

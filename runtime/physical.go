@@ -74,6 +74,9 @@ func OpenBelow(root, name string) (*os.File, error) {
 	}
 	dir, err := os.OpenRoot(root)
 	if err != nil {
+		if Stat(root).IsFile { // os.OpenRoot has no error number for it
+			err = &fs.PathError{Op: "open", Path: name, Err: syscall.ENOTDIR}
+		}
 		return nil, err
 	}
 	defer dir.Close()
@@ -128,4 +131,29 @@ func below(root, name string) (string, error) {
 		return "", fmt.Errorf("%s: %w", name, ErrOutside)
 	}
 	return rel, nil
+}
+
+// Open opens Path for reading, as an action that sends it does. A path below DocRoot
+// stays below it (see [OpenBelow]); one that a script has set elsewhere is opened as it
+// is, unless it climbs with "..". Open does not wait for the other end of a FIFO: look at
+// what was opened before reading from it.
+func (p *Physical) Open() (*os.File, error) {
+	root := strings.TrimRight(p.DocRoot, "/")
+	if rest, ok := strings.CutPrefix(p.Path, root); ok && root != "" && (rest == "" || rest[0] == '/') {
+		return OpenBelow(p.DocRoot, p.Path)
+	}
+	if strings.IndexByte(p.Path, 0) >= 0 || climbs(p.Path) {
+		return nil, fmt.Errorf("%q: %w", p.Path, ErrOutside)
+	}
+	return openAlone(p.Path)
+}
+
+// climbs reports whether a path has a segment "..".
+func climbs(path string) bool {
+	for seg := range strings.SplitSeq(path, "/") {
+		if seg == ".." {
+			return true
+		}
+	}
+	return false
 }

@@ -167,6 +167,9 @@ func (p *Program) OptionRef(name string) OptionRef {
 // Name returns the file that the program was loaded from.
 func (p *Program) Name() string { return p.name }
 
+// MaxBufferedBody is how much of a body may be held in memory at once, in bytes (see [Config]).
+func (p *Program) MaxBufferedBody() int64 { return p.maxBody }
+
 // Addresses returns what setup.listen was given, in order.
 func (p *Program) Addresses() []string { return p.listen }
 
@@ -203,6 +206,15 @@ func (p *Program) Close() error {
 		}
 	}
 	return nil
+}
+
+// SubrequestDepth returns how many requests wait for this one: 0 when it is no subrequest.
+func (vr *VRequest) SubrequestDepth() int {
+	n := 0
+	for up := vr.parent; up != nil; up = up.parent {
+		n++
+	}
+	return n
 }
 
 // Subrequest runs an action on a copy of vr's request and returns its answer, which the

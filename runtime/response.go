@@ -140,7 +140,7 @@ func (vr *VRequest) makeReply() *Reply {
 		h.Remove("Content-Length")
 		length = -1
 	case status >= 400 && length == 0 && vr.handled != handledBackend:
-		page := errorPage(status)
+		page := ErrorPage(status)
 		vr.Out.AddString(page)
 		length = int64(len(page))
 		h.Set("Content-Type", "text/html; charset=utf-8")
@@ -171,8 +171,8 @@ func dropFraming(h *Header) {
 	}
 }
 
-// errorPage is the built-in page of a status that has no body of its own.
-func errorPage(status int) string {
+// ErrorPage is the built-in page of a status that has no body of its own.
+func ErrorPage(status int) string {
 	text := StatusText(status)
 	var b strings.Builder
 	fmt.Fprintf(&b, `<!DOCTYPE html>

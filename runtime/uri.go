@@ -30,20 +30,24 @@ func (u *URI) ParseTarget(target, host, scheme string) error {
 	*u = URI{Raw: target, RawPath: target, Scheme: scheme}
 	authority := host
 	if rest, ok := cutScheme(target); ok {
-		end := strings.IndexAny(rest, "/?")
-		if end < 0 {
-			end = len(rest)
+		slash := strings.IndexByte(rest, '/')
+		if slash <= 0 {
+			return ErrBadTarget
 		}
-		authority, u.RawPath = rest[:end], rest[end:]
-		if !strings.HasPrefix(u.RawPath, "/") {
-			u.RawPath = "/" + u.RawPath
+		authority, u.RawPath = rest[:slash], rest[slash:]
+		if i := strings.LastIndexByte(authority, '@'); i >= 0 && strings.ContainsAny(authority[:i], "/?#@ ") {
+			return ErrBadTarget
 		}
+	} else if strings.IndexByte(host, '@') >= 0 {
+		return ErrBadHost // user information has no place in a Host field (RFC 9110, 7.2)
 	}
 	if u.RawPath != "*" && !strings.HasPrefix(u.RawPath, "/") {
 		return ErrBadTarget
 	}
-	if strings.ContainsAny(u.RawPath, "\x00\r\n #") {
-		return ErrBadTarget
+	for i := 0; i < len(u.RawPath); i++ {
+		if c := u.RawPath[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			return ErrBadTarget
+		}
 	}
 	u.RawOrigPath = u.RawPath
 	if err := u.SetAuthority(authority); err != nil {
@@ -130,16 +134,27 @@ func hostOf(authority string) (string, error) {
 	if strings.HasPrefix(host, "[") {
 		return host, nil
 	}
-	for i := 0; i < len(host); i++ {
-		c := host[i]
-		if c <= ' ' || c == 0x7f || strings.IndexByte(`/\?#@:<>"[]^|{}%`+"`", c) >= 0 {
-			return "", ErrBadHost
-		}
-	}
-	if strings.HasPrefix(host, ".") || (host == "" && authority != "") {
+	if !validHostName(host) {
 		return "", ErrBadHost
 	}
-	return strings.TrimRight(host, "."), nil
+	host = strings.TrimRight(host, ".")
+	if host == "" && authority != "" {
+		return "", ErrBadHost
+	}
+	return host, nil
+}
+
+// validHostName accepts a reg-name (RFC 3986, 3.2.2); "%" only before two hex digits.
+func validHostName(host string) bool {
+	for i := 0; i < len(host); i++ {
+		switch c := host[i]; {
+		case c <= ' ', c >= 0x7f, strings.IndexByte(`/\?#@:<>"[]^|{}`+"`", c) >= 0:
+			return false
+		case c == '%' && (i+2 >= len(host) || !isHex(host[i+1]) || !isHex(host[i+2])):
+			return false
+		}
+	}
+	return !strings.Contains(host, "..") || strings.Trim(host, ".") != "" && !strings.HasPrefix(host, "..")
 }
 
 func validPort(port string) bool {
@@ -167,7 +182,8 @@ func validIPv6Chars(s string) bool {
 }
 
 // DecodePath decodes percent escapes once. Control characters become "_", so that a
-// decoded path never contains NUL or a line break; an incomplete escape stays as it is.
+// decoded path never contains NUL or a line break. An escape with other digits than
+// hexadecimal ones is left out, an incomplete one at the end stays (lighttpd2).
 func DecodePath(s string) string {
 	clean := true
 	for i := 0; i < len(s); i++ {
@@ -182,9 +198,12 @@ func DecodePath(s string) string {
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
-			c = unhex(s[i+1])<<4 | unhex(s[i+2])
+		if c == '%' && i+2 < len(s) {
 			i += 2
+			if !isHex(s[i-1]) || !isHex(s[i]) {
+				continue
+			}
+			c = unhex(s[i-1])<<4 | unhex(s[i])
 		}
 		if isControl(c) {
 			c = '_'

@@ -274,6 +274,7 @@ func (e *Environment) Entries() []Field { return e.header.fields }
 type requestBody struct {
 	source io.Reader
 	length int64 // -1 unknown
+	taken  int64 // bytes that were read from it
 	spool  *os.File
 }
 
@@ -286,18 +287,29 @@ var ErrBodyTooLarge = errors.New("the request body is too large")
 // ContentLength returns the length of the request body in bytes. A chunked body is read
 // and buffered first, up to [Config.MaxBufferedBody].
 func (vr *VRequest) ContentLength() (int64, error) {
-	if vr.body.length >= 0 {
-		return vr.body.length, nil
+	return vr.body.total(vr.prog.maxBody)
+}
+
+// total returns the length of the whole body; one of unknown length is buffered.
+func (b *requestBody) total(limit int64) (int64, error) {
+	if b.length >= 0 {
+		return b.length, nil
 	}
-	n, err := vr.body.buffer(vr.prog.maxBody)
+	n, err := b.buffer(limit)
 	if err == nil {
-		vr.body.length = n
-		return n, nil
+		b.length = b.taken + n
+		return b.length, nil
 	}
 	if errors.Is(err, ErrBodyTooLarge) {
 		return 0, &StatusError{Status: 413, Err: err}
 	}
 	return 0, &StatusError{Status: 400, Err: fmt.Errorf("reading the request body: %w", err)}
+}
+
+// remaining implements sized.
+func (b *requestBody) remaining(limit int64) (int64, error) {
+	n, err := b.total(limit)
+	return n - b.taken, err
 }
 
 func (b *requestBody) buffer(limit int64) (int64, error) {
@@ -333,6 +345,7 @@ func (b *requestBody) buffer(limit int64) (int64, error) {
 // Read implements io.Reader for the chunk queue.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
+	b.taken += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = &StatusError{Status: 400, Err: fmt.Errorf("reading the request body: %w", err)}
 	}
