@@ -1,0 +1,21 @@
+// Package bindings holds what scripts can use: one file a module, each with its table of
+// setups, actions, options and Lua objects. [Modules] is the one explicit list of them.
+package bindings
+
+import "luaserve/runtime"
+
+// Modules returns the modules of luaserve, for [runtime.Config].
+func Modules() []*runtime.Module {
+	return []*runtime.Module{
+		coreModule(),
+		staticModule(),
+		vhostModule(),
+		expireModule(),
+		redirectModule(),
+		rewriteModule(),
+		accessModule(),
+		fastcgiModule(),
+		luaModule(),
+		requestAPIModule(),
+	}
+}

@@ -1,0 +1,221 @@
+package bindings
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"luaserve/runtime"
+)
+
+// coreModule holds what every configuration uses: lists, conditions, the mapping of URLs
+// to files, simple responses, headers, the environment, and what the server listens on.
+func coreModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "core",
+		Doc:  "Lists and conditions, the mapping of URLs to files, simple responses, headers and the environment.",
+		Setups: []runtime.Setup{
+			{Name: "listen", Run: setupListen,
+				Doc:     `Listens on an address: "127.0.0.1:8080", "[::1]:8080", "unix:/run/site.sock"; without a port it is port 80.`,
+				Example: `setup.listen "127.0.0.1:8080"`,
+				Params:  []runtime.Param{{Name: "address", Type: runtime.TStrings, Doc: "one address or a list"}}},
+			{Name: "module_load", Run: func(*runtime.Builder, runtime.Args) error { return nil },
+				Doc:     "Accepted so that lighttpd2 configurations load unchanged; there is nothing to do, all modules are built in.",
+				Example: `setup.module_load { "mod_fastcgi", "mod_expire" }`,
+				Params:  []runtime.Param{{Name: "modules", Type: runtime.TStrings, Doc: "a name or a list of names"}}},
+			{Name: "workers", Run: setupWorkers,
+				Doc:     "Accepted: all cores are used anyway. The number must be at least 1.",
+				Example: "setup.workers(2)",
+				Params:  []runtime.Param{{Name: "count", Type: runtime.TNumber}}},
+			{Name: "io.timeout", Run: setupPositive("timeout"),
+				Doc:     "Accepted: the server has timeouts of its own. The number of seconds must be positive.",
+				Example: "setup.io.timeout(120)",
+				Params:  []runtime.Param{{Name: "timeout", Type: runtime.TNumber, Doc: "seconds"}}},
+			{Name: "log", Run: setupLog,
+				Doc:     "Accepted: all messages go to the server's own log, whose level decides.",
+				Example: `setup.log { error = "stderr" }`,
+				Params:  []runtime.Param{{Name: "targets", Type: runtime.TPairs, Doc: "level to target"}}},
+		},
+		Actions: append(append(append(controlActions(), mappingActions()...), responseActions()...), headerActions()...),
+		Options: []runtime.Option{
+			{Name: runtime.OptionServerTag, Type: runtime.TString, Default: "luaserve",
+				Doc:     `Value of the Server header and of SERVER_SOFTWARE; "" sends none.`,
+				Example: `setup.server.tag "my server"`},
+			{Name: "server.name", Type: runtime.TString, Default: "",
+				Doc:     "Host name for requests that name none (HTTP/1.0), in SERVER_NAME.",
+				Example: `setup.server.name "example.net"`},
+			{Name: "cgi.mangle_env_names", Type: runtime.TBool, Default: true,
+				Doc:     `Whether a request header whose name has other characters than letters, digits and "-" gets an environment name of its own (X_A becomes HTTP__X_5FA), so that it cannot pass for X-A.`,
+				Example: "setup.cgi.mangle_env_names(false)"},
+			{Name: "strict.post_content_length", Type: runtime.TBool, Default: true,
+				Doc:     "Whether a POST without Content-Length is answered with 411. It counts as set up, not per request.",
+				Example: "setup.strict.post_content_length(false)"},
+		},
+	}
+}
+
+func setupListen(b *runtime.Builder, args runtime.Args) error {
+	for _, addr := range args.Strings(0) {
+		if err := checkListenAddress(addr); err != nil {
+			return err
+		}
+		b.Listen(addr)
+	}
+	return nil
+}
+
+func checkListenAddress(addr string) error {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		if path == "" {
+			return fmt.Errorf("unix: needs a path, for example unix:/run/site.sock")
+		}
+		return nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		host, port = strings.Trim(addr, "[]"), "80"
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%q: the port must be a number up to 65535", addr)
+	}
+	if host != "" && net.ParseIP(host) == nil && host != "localhost" {
+		return fmt.Errorf("%q is no address to listen on; expected 127.0.0.1:8080, [::1]:8080 or unix:/path", addr)
+	}
+	return nil
+}
+
+func setupWorkers(_ *runtime.Builder, args runtime.Args) error {
+	if args.Int(0) < 1 {
+		return fmt.Errorf("count: expected a positive number, got %d", args.Int(0))
+	}
+	return nil
+}
+
+func setupPositive(name string) func(*runtime.Builder, runtime.Args) error {
+	return func(_ *runtime.Builder, args runtime.Args) error {
+		if args.Float(0) <= 0 {
+			return fmt.Errorf("%s: expected a positive number, got %g", name, args.Float(0))
+		}
+		return nil
+	}
+}
+
+var logLevels = []string{"debug", "info", "warning", "error", "abort", "backend", "default", "*"}
+
+func setupLog(_ *runtime.Builder, args runtime.Args) error {
+	for _, p := range args.Pairs(0) {
+		level, _ := p.Key.Str()
+		if !contains(logLevels, level) {
+			return fmt.Errorf("unknown level %s; expected one of %s", p.Key, strings.Join(logLevels, ", "))
+		}
+		if _, ok := p.Value.Str(); !ok {
+			return fmt.Errorf("%s: expected a target, got %s", level, p.Value.Kind())
+		}
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+func controlActions() []runtime.ActionDef {
+	return []runtime.ActionDef{
+		{Name: "list", New: newList,
+			Doc:     "Runs actions one after another. A plain table of actions does the same.",
+			Example: `actions = list { header.add("X-A", "1"), respond "hello" }`,
+			Params:  []runtime.Param{{Name: "actions", Type: runtime.TActions, Optional: true, Doc: "actions, Lua functions or tables of them"}}},
+		{Name: "when", New: newWhen,
+			Doc:     "Runs one action when a condition holds and another when it does not.",
+			Example: `actions = when(request.path:prefix "/old", { respond(410) }, { respond "new" })`,
+			Params: []runtime.Param{
+				{Name: "condition", Type: runtime.TCondition, Doc: "a condition, or a boolean variable such as physical.is_file"},
+				{Name: "then", Type: runtime.TAction, Optional: true},
+				{Name: "else", Type: runtime.TAction, Optional: true}}},
+		{Name: "map", New: newMap,
+			Doc:     "Runs the action whose key is equal to the value of a pattern.",
+			Example: `actions = map("%{req.query}", { a = respond "A", default = respond(404) })`,
+			Params: []runtime.Param{
+				{Name: "pattern", Type: runtime.TPattern},
+				{Name: "actions", Type: runtime.TPairs, Doc: `key or list of keys to action; "default" is for everything else`}}},
+		{Name: "map_cidr", New: newMapCIDR,
+			Doc:     "Runs the action of the most specific network that the client's address is in.",
+			Example: `actions = map_cidr { ["10.0.0.0/8"] = respond "inside", all = respond(403) }`,
+			Params:  []runtime.Param{{Name: "actions", Type: runtime.TPairs, Doc: `network or list of networks to action; "all" and "default" match every client`}}},
+		{Name: "log.write", New: newLogWrite,
+			Doc:     "Writes a message to the log.",
+			Example: `actions = { log.write "%{req.remoteip} wants %{req.path}", respond "ok" }`,
+			Params:  []runtime.Param{{Name: "message", Type: runtime.TPattern}}},
+	}
+}
+
+func newList(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	if !args.Has(0) {
+		return runtime.List{}, nil
+	}
+	return args.Action(0), nil
+}
+
+func newWhen(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	return &runtime.When{Cond: args.Condition(0), Then: args.Action(1), Else: args.Action(2)}, nil
+}
+
+// keysOf returns the keys of one entry of a map: one string, or a list of them.
+func keysOf(p runtime.Pair) ([]string, error) {
+	keys, ok := p.Key.Strings()
+	if !ok || len(keys) == 0 {
+		return nil, fmt.Errorf("a key must be a string or a list of strings, got %s", p.Key.Kind())
+	}
+	return keys, nil
+}
+
+// actionOf returns the action of one entry of a map.
+func actionOf(p runtime.Pair) (runtime.Action, error) {
+	node, ok := p.Value.Action()
+	if !ok {
+		return nil, fmt.Errorf("%s: expected an action, got %s", p.Key, p.Value.Kind())
+	}
+	return node, nil
+}
+
+func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	pattern := args.Pattern(0)
+	byKey := map[string]runtime.Action{}
+	for _, p := range args.Pairs(1) {
+		act, err := actionOf(p)
+		if err != nil {
+			return nil, err
+		}
+		keys, err := keysOf(p)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range keys {
+			byKey[k] = act
+		}
+	}
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		act, ok := byKey[pattern.Eval(vr, nil)]
+		if !ok {
+			act = byKey["default"]
+		}
+		if act == nil {
+			return nil
+		}
+		return act.Run(vr)
+	}), nil
+}
+
+func newLogWrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	pattern := args.Pattern(0)
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		vr.Log().InfoContext(vr.Context(), pattern.Eval(vr, nil))
+		return nil
+	}), nil
+}

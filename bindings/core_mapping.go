@@ -1,0 +1,192 @@
+package bindings
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"luaserve/runtime"
+)
+
+// mappingActions map the URL to a file.
+func mappingActions() []runtime.ActionDef {
+	return []runtime.ActionDef{
+		{Name: "docroot", New: newDocroot,
+			Doc:     "Sets the document root and maps the URL below it. Of several, the first that exists is taken, or else the last. $0 is the host, $1 its last label, $[2-] the others.",
+			Example: `actions = { docroot("/var/www/vhosts/$0/htdocs", "/var/www/default"), static() }`,
+			Params:  []runtime.Param{{Name: "paths", Type: runtime.TStrings, Doc: "patterns of absolute paths"}}},
+		{Name: "alias", New: newAlias,
+			Doc:     "Maps URLs below a prefix to another place. The prefix only matches whole path segments; the first that matches is taken.",
+			Example: `actions = { docroot "/var/www", alias { ["/icons/"] = "/usr/share/icons" }, static() }`,
+			Params:  []runtime.Param{{Name: "prefixes", Type: runtime.TPairs, Doc: "prefix to pattern of a path"}}},
+		{Name: "index", New: newIndex,
+			Doc:     "Looks for the first of these files in a directory; one that begins with / is looked up below the document root. A directory without / at the end is redirected.",
+			Example: `actions = { docroot "/var/www", index("index.html", "/index.html"), static() }`,
+			Params:  []runtime.Param{{Name: "files", Type: runtime.TStrings}}},
+		{Name: "pathinfo", New: newPathinfo,
+			Doc:     "Splits what the URL has behind an existing file off as PATH_INFO.",
+			Example: `actions = { docroot "/var/www", pathinfo(), static() }`},
+	}
+}
+
+func parsePatterns(texts []string) ([]*runtime.Pattern, error) {
+	out := make([]*runtime.Pattern, len(texts))
+	for i, t := range texts {
+		p, err := runtime.ParsePattern(t)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = p
+	}
+	return out, nil
+}
+
+func newDocroot(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	patterns, err := parsePatterns(args.Strings(0))
+	if err != nil {
+		return nil, err
+	}
+	if len(patterns) == 0 {
+		return nil, errors.New("expected at least one path")
+	}
+	last := len(patterns) - 1
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		labels := runtime.HostLabels(vr.Request.URI.Host)
+		for i, p := range patterns {
+			root := p.Eval(vr, labels)
+			if i == last || runtime.Stat(root).IsDir {
+				return mapBelow(vr, root, vr.Request.URI.Path)
+			}
+		}
+		return nil
+	}), nil
+}
+
+// mapBelow sets root and path of the request. A root that was put together from what the
+// client sent must not lead elsewhere.
+func mapBelow(vr *runtime.VRequest, root, path string) error {
+	if strings.Contains(root, "/../") || strings.HasSuffix(root, "/..") || strings.IndexByte(root, 0) >= 0 {
+		return runtime.Fail(http.StatusBadRequest, "the document root %q leads upwards", root)
+	}
+	vr.Physical.Map(root, path)
+	return nil
+}
+
+func newAlias(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	type entry struct {
+		prefix string
+		target *runtime.Pattern
+	}
+	var entries []entry
+	for _, p := range args.Pairs(0) {
+		prefix, ok1 := p.Key.Str()
+		target, ok2 := p.Value.Str()
+		if !ok1 || !ok2 {
+			return nil, fmt.Errorf("expected a prefix and a path, got %s and %s", p.Key.Kind(), p.Value.Kind())
+		}
+		pattern, err := runtime.ParsePattern(target)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry{strings.TrimRight(prefix, "/"), pattern})
+	}
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		path := vr.Request.URI.Path
+		for _, e := range entries {
+			rest, ok := strings.CutPrefix(path, e.prefix)
+			if ok && (rest == "" || rest[0] == '/') {
+				return mapBelow(vr, e.target.Eval(vr, runtime.HostLabels(vr.Request.URI.Host)), rest)
+			}
+		}
+		return nil
+	}), nil
+}
+
+func newIndex(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	files := args.Strings(0)
+	if len(files) == 0 {
+		return nil, errors.New("expected at least one file name")
+	}
+	for _, f := range files {
+		if f == "" || strings.Contains(f, "..") {
+			return nil, fmt.Errorf("%q is no file name", f)
+		}
+	}
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		if vr.IsHandled() {
+			return nil
+		}
+		if vr.Physical.Path == "" {
+			return errors.New("there is no document root: put docroot or alias before index")
+		}
+		return findIndex(vr, files)
+	}), nil
+}
+
+func findIndex(vr *runtime.VRequest, files []string) error {
+	phys := &vr.Physical
+	stat := phys.Stat()
+	if stat.IsFile {
+		return nil
+	}
+	for _, name := range files {
+		if name[0] == '/' {
+			if runtime.Stat(phys.DocRoot + name).IsFile {
+				phys.Path = phys.DocRoot + name
+				vr.Request.URI.Path = name
+				return nil
+			}
+			continue
+		}
+		if !stat.IsDir {
+			continue
+		}
+		if !strings.HasSuffix(vr.Request.URI.Path, "/") {
+			redirectToDirectory(vr)
+			return nil
+		}
+		if path := strings.TrimRight(phys.Path, "/") + "/" + name; runtime.Stat(path).IsFile {
+			phys.Path = path
+			vr.Request.URI.Path += name
+			return nil
+		}
+	}
+	return nil
+}
+
+// redirectToDirectory sends the client to the same URL with a slash, so that relative
+// links of the directory's page work.
+func redirectToDirectory(vr *runtime.VRequest) {
+	uri := &vr.Request.URI
+	location := uri.Scheme + "://" + uri.Authority + runtime.EncodePath(uri.Path) + "/"
+	if uri.Query != "" {
+		location += "?" + uri.Query
+	}
+	sendRedirect(vr, http.StatusMovedPermanently, location)
+}
+
+func newPathinfo(_ *runtime.Builder, _ runtime.Args) (runtime.Action, error) {
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		phys := &vr.Physical
+		if vr.IsHandled() || phys.Path == "" {
+			return nil
+		}
+		// only a path that runs through a file has a PATH_INFO; a missing one stays whole
+		if !errors.Is(runtime.Stat(phys.Path).Err, syscall.ENOTDIR) {
+			return nil
+		}
+		for path := phys.Path; len(path) > len(phys.DocRoot); path = filepath.Dir(path) {
+			if !runtime.Stat(path).IsFile {
+				continue
+			}
+			info := phys.Path[len(path):]
+			phys.Path, phys.PathInfo = path, info
+			vr.Request.URI.Path = strings.TrimSuffix(vr.Request.URI.Path, info)
+			return nil
+		}
+		return nil
+	}), nil
+}

@@ -1,0 +1,133 @@
+package bindings
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/yookoala/gofast"
+
+	"luaserve/bindings/fcgi"
+	"luaserve/runtime"
+)
+
+func fastcgiModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "fastcgi",
+		Doc:  "Hands requests to FastCGI applications.",
+		Actions: []runtime.ActionDef{{
+			Name: "fastcgi", New: newFastCGI,
+			Doc: "Answers the request by a FastCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +
+				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504.",
+			Example: `actions = { docroot "/var/www", fastcgi "unix:/run/php.sock" }`,
+			Params:  []runtime.Param{{Name: "socket", Type: runtime.TAddress, Doc: `"unix:/path" or "host:port"`}},
+		}},
+	}
+}
+
+// FastCGIMiddleware is the key under which an embedder can put a [gofast.Middleware] into
+// [runtime.Config.Values]: it sees and may change every FastCGI request before it is sent.
+type FastCGIMiddleware struct{}
+
+// fastcgiBackend is one application with its connections.
+type fastcgiBackend struct {
+	client     *fcgi.Client
+	address    string
+	options    cgiOptions
+	middleware gofast.Middleware
+}
+
+func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	network, address, err := fcgi.ParseAddress(args.Str(0))
+	if err != nil {
+		return nil, err
+	}
+	client := fcgi.NewClient(fcgi.Config{Network: network, Address: address})
+	b.OnClose(func() { client.Close() })
+	backend := &fastcgiBackend{client: client, address: args.Str(0), options: newCGIOptions(b)}
+	backend.middleware, _ = b.Value(FastCGIMiddleware{}).(gofast.Middleware)
+	return backend, nil
+}
+
+// Run sends the request and waits for the head of the response.
+func (f *fastcgiBackend) Run(vr *runtime.VRequest) error {
+	if vr.IsHandled() {
+		return nil
+	}
+	length, err := vr.ContentLength()
+	if err != nil {
+		return err
+	}
+	req := &fcgi.Request{Role: gofast.RoleResponder, Params: f.options.environment(vr, length), StdinLength: length}
+	if vr.BodyFiltered() {
+		req.Stdin, req.StdinLength = vr.In, -1
+	} else if length > 0 {
+		req.Stdin = vr.In
+	}
+	log := vr.Log()
+	stderr := func(line string) {
+		log.LogAttrs(vr.Context(), slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
+	}
+	resp, err := f.send(vr.Context(), req, stderr)
+	if err != nil {
+		return &runtime.StatusError{Status: backendStatus(err), Err: fmt.Errorf("backend %s: %w", f.address, err)}
+	}
+	for _, field := range resp.Header {
+		vr.Response.Header.Insert(field.Name, field.Value)
+	}
+	vr.HandleBackend(resp.Status, resp.Body)
+	return nil
+}
+
+// send runs the request through the embedder's middleware, if there is one.
+func (f *fastcgiBackend) send(ctx context.Context, req *fcgi.Request, stderr func(string)) (*fcgi.Response, error) {
+	if f.middleware == nil {
+		return f.client.Do(ctx, req, stderr)
+	}
+	var resp *fcgi.Response
+	order := make([]string, len(req.Params))
+	params := make(map[string]string, len(req.Params))
+	for i, p := range req.Params {
+		order[i], params[p.Name] = p.Name, p.Value
+	}
+	session := f.middleware(func(_ gofast.Client, g *gofast.Request) (*gofast.ResponsePipe, error) {
+		changed := fcgi.FromGofast(g, order)
+		changed.Stdin, changed.StdinLength = req.Stdin, req.StdinLength
+		var err error
+		resp, err = f.client.Do(ctx, changed, stderr)
+		return nil, err
+	})
+	raw, err := http.NewRequestWithContext(ctx, params["REQUEST_METHOD"], params["REQUEST_URI"], nil)
+	if err != nil {
+		return nil, err
+	}
+	g := gofast.NewRequest(raw)
+	g.Role, g.Params = req.Role, params
+	if _, err := session(nil, g); err != nil {
+		return nil, err
+	}
+	if resp == nil {
+		return nil, errors.New("the middleware answered without calling the application, which it cannot do here")
+	}
+	return resp, nil
+}
+
+// backendStatus says how a failure of a backend is answered (RFC 9110, 15.6).
+func backendStatus(err error) int {
+	var status *runtime.StatusError
+	if errors.As(err, &status) {
+		return status.Status
+	}
+	var fe *fcgi.Error
+	if errors.As(err, &fe) {
+		switch fe.Kind {
+		case fcgi.Unavailable:
+			return http.StatusServiceUnavailable
+		case fcgi.Timeout:
+			return http.StatusGatewayTimeout
+		}
+	}
+	return http.StatusBadGateway
+}

@@ -1,0 +1,192 @@
+package fcgi
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Config describes a backend and how to talk to it. Only Network and Address are required.
+// A negative timeout means no limit, except for ConnectTimeout.
+type Config struct {
+	Network string // "unix" or "tcp"
+	Address string // as net.Dial takes it; see [ParseAddress]
+
+	// ConnectTimeout limits connecting, name lookup included. 0 means 5 seconds.
+	ConnectTimeout time.Duration
+	// SendTimeout limits how long the application may not take what is sent: it is the
+	// time for one write, not for the request. 0 means 60 seconds.
+	SendTimeout time.Duration
+	// ReadTimeout limits the wait for the next bytes of an answer, not for all of it. It
+	// counts from the end of sending. 0 means 60 seconds. Both timeouts may run up to an
+	// eighth longer, the first wait on a new connection a tenth of a second more.
+	ReadTimeout time.Duration
+
+	// MaxIdle is how many connections are kept for later requests. 0 means 64; less
+	// means none.
+	MaxIdle int
+	// IdleTime is how long they are kept. 0 means 30 seconds.
+	IdleTime time.Duration
+	// DisableKeepAlive makes every request use a connection of its own, which the
+	// application closes (FCGI_KEEP_CONN, FastCGI 5.1, is not set).
+	DisableKeepAlive bool
+
+	// MaxHeadBytes limits a response head. 0 means 64 KiB.
+	MaxHeadBytes int
+	// Stderr gets the lines that applications write to stderr, of requests that have no
+	// function of their own for it, without their newline. A line of more than 8 KiB comes
+	// in pieces. It may be called by several goroutines at once. Nil drops them.
+	Stderr func(line string)
+}
+
+func orDefault[T int | time.Duration](v *T, value T) {
+	if *v == 0 {
+		*v = value
+	}
+}
+
+// Client sends requests to one backend. It is safe for concurrent use.
+type Client struct {
+	config Config
+	pool   *pool // nil when connections are not kept
+}
+
+// NewClient returns a client for the backend that config describes. It connects when the
+// first request comes.
+func NewClient(config Config) *Client {
+	orDefault(&config.ConnectTimeout, 5*time.Second)
+	orDefault(&config.SendTimeout, 60*time.Second)
+	orDefault(&config.ReadTimeout, 60*time.Second)
+	orDefault(&config.MaxIdle, 64)
+	orDefault(&config.IdleTime, 30*time.Second)
+	orDefault(&config.MaxHeadBytes, 64<<10)
+	c := &Client{config: config}
+	if !config.DisableKeepAlive && config.MaxIdle > 0 {
+		c.pool = &pool{max: config.MaxIdle, idleTime: config.IdleTime}
+	}
+	return c
+}
+
+// Close closes the idle connections. Requests in progress go on and later ones still work,
+// but no connection is kept any more. The error is always nil.
+func (c *Client) Close() error {
+	if c.pool != nil {
+		c.pool.close()
+	}
+	return nil
+}
+
+// Do sends a request and returns when the head of the response is there. The caller must
+// close the response's Body. When ctx ends, at any time until Body was read to its end, the
+// connection is closed and what is waiting returns.
+//
+// The lines that the application writes to stderr go to stderr as they come, or to
+// [Config].Stderr when it is nil; it is called by the goroutine that calls Do, Read or Close,
+// and must not use the Body.
+//
+// An error is an [Error]. Do repeats a request itself only on a new connection, after the
+// backend closed a kept one without an answer.
+func (c *Client) Do(ctx context.Context, r *Request, stderr func(line string)) (*Response, error) {
+	uploading := false
+	if r.StdinDone != nil {
+		defer func() {
+			if !uploading {
+				r.StdinDone()
+			}
+		}()
+	}
+	if err := r.check(ctx, c.config.Address); err != nil {
+		return nil, err
+	}
+	out, err := encode(r, c.pool != nil, c.config.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer out.free()
+
+	a := &answer{config: &c.config, isHead: out.isHead, left: -1}
+	a.lines.emit = stderr
+	if stderr == nil {
+		a.lines.emit = c.config.Stderr
+	}
+	for reuse := out.repeatable; ; reuse = false {
+		cn, err := c.connect(ctx, reuse)
+		if err != nil {
+			a.unwatch()
+			return nil, err
+		}
+		cn.begin()
+		a.conn.Store(cn)
+		if a.stop == nil {
+			a.watch(ctx)
+		}
+		if ctx.Err() != nil { // it ended before conn was stored
+			a.abort(canceled(ctx, c.config.Address, false))
+		}
+		again, err := a.exchange(cn, r, out, &uploading)
+		if err == nil {
+			return &a.response, nil
+		}
+		if !again {
+			a.unwatch()
+			return nil, err
+		}
+	}
+}
+
+// connect returns a connection to send a request on. A request that may not be repeated
+// gets a new one, as a kept one may be closed by the backend at any moment; an idle one is
+// closed for it, as that may hold the worker that shall take the new one.
+func (c *Client) connect(ctx context.Context, reuse bool) (*conn, error) {
+	if c.pool != nil {
+		if reuse {
+			if cn := c.pool.get(); cn != nil {
+				return cn, nil
+			}
+		} else {
+			c.pool.yield()
+		}
+	}
+	return c.dial(ctx)
+}
+
+// exchange sends the request and reads the response head. With an error it says whether to
+// try again on a new connection.
+func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (again bool, err error) {
+	n, sendErr := c.Write(out.wire)
+	if sendErr != nil {
+		c.broken = true
+		if isTimeout(sendErr) {
+			return false, a.fail(c, "send", sendErr)
+		}
+		// The application may have answered and left; see what there is to read.
+	} else if out.stream {
+		c.upload = &upload{stdin: r.Stdin, length: out.length, conn: c, answer: a, done: r.StdinDone}
+		*uploading = true
+		go c.upload.run()
+	}
+	h, err := a.readHead(c)
+	if err != nil {
+		op := "head"
+		again = c.reused && !c.answered && lost(err) && a.cause.Load() == nil
+		if sendErr != nil && lost(err) {
+			op, err = "send", sendErr
+		}
+		e := a.fail(c, op, err)
+		if sendErr != nil && n == 0 {
+			e.Sent = false
+		}
+		return again, e
+	}
+	a.headDone.Store(true)
+	a.response = Response{Status: h.status, Header: h.fields, Length: h.length, Body: a, statusGiven: h.statusGiven}
+	a.noBody = a.isHead || h.status < 200 || h.status == 204 || h.status == 304
+	if !a.noBody {
+		a.left = h.length
+	}
+	a.settle(c)
+	if a.err != nil && a.err != io.EOF {
+		return false, a.err // nothing was passed on yet, so it can still be told
+	}
+	return false, nil
+}

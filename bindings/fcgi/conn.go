@@ -1,0 +1,166 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	readBuffer = 16 << 10
+	// starveAfter is how long a new connection may wait for the first byte of its first
+	// answer before idle connections make room: the workers of the backend may all be tied
+	// to those.
+	starveAfter = 100 * time.Millisecond
+)
+
+var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+
+// conn is a connection to the backend. One goroutine reads from it and one writes to it.
+type conn struct {
+	nc     net.Conn
+	raw    syscall.RawConn // nil when nc has none
+	pool   *pool
+	config *Config
+
+	records recordReader
+	mem     *[readBuffer]byte // the memory of records.buf
+	upload  *upload           // the request body that follows the params, or nil
+
+	fresh    bool // never gave a byte of an answer
+	reused   bool // served a request before this one
+	answered bool // a byte of the answer to this request was read
+	broken   bool // the request was not sent in full
+
+	readBy, writeBy time.Time // the deadlines that are set
+	idleSince       time.Time
+	peek            peeker
+}
+
+func newConn(nc net.Conn, p *pool, config *Config) *conn {
+	c := &conn{nc: nc, pool: p, config: config, fresh: true}
+	c.records.src = c
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn()
+	}
+	return c
+}
+
+// begin prepares the connection for one more request.
+func (c *conn) begin() {
+	c.answered, c.broken, c.upload = false, false, nil
+	c.mem = readBuffers.Get().(*[readBuffer]byte)
+	c.records.buf = c.mem[:]
+}
+
+// release gives the read buffer back. The reading goroutine calls it when it is done.
+func (c *conn) release() {
+	if c.mem != nil {
+		readBuffers.Put(c.mem)
+		c.mem = nil
+		c.records = recordReader{src: c}
+	}
+}
+
+func (c *conn) close() { c.nc.Close() }
+
+// reusable reports whether another request may go over this connection: this one ended,
+// was sent in full, and nothing is left over.
+func (c *conn) reusable() bool {
+	return !c.broken && c.records.clean() && (c.upload == nil || c.upload.sent.Load())
+}
+
+// Read reads from the backend within the read timeout. Time in which a request body is
+// still being sent does not count.
+func (c *conn) Read(p []byte) (int, error) {
+	starving := false
+	if c.fresh && c.pool != nil {
+		c.setRead(starveAfter)
+	} else {
+		c.armRead()
+	}
+	for {
+		n, err := c.nc.Read(p)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			if c.fresh && c.pool != nil && !starving {
+				starving = true
+				c.pool.starve()
+				c.setRead(c.config.ReadTimeout)
+				continue
+			}
+			if wait := c.upload.wait(c.config.ReadTimeout); wait > 0 {
+				c.setRead(wait)
+				continue
+			}
+		}
+		if starving {
+			c.pool.fed()
+		}
+		if n > 0 {
+			c.answered, c.fresh = true, false
+			return n, nil
+		}
+		return n, err
+	}
+}
+
+// armRead makes sure that the read deadline is at least the read timeout away. Setting one
+// costs, so it is set an eighth later than asked for and then left alone for a while.
+func (c *conn) armRead() {
+	if t := c.config.ReadTimeout; t > 0 && time.Until(c.readBy) < t {
+		c.setRead(t + t/8)
+	}
+}
+
+// setRead sets the read deadline; without a duration there is none.
+func (c *conn) setRead(d time.Duration) {
+	c.readBy = time.Time{}
+	if d > 0 {
+		c.readBy = time.Now().Add(d)
+	}
+	c.nc.SetReadDeadline(c.readBy)
+}
+
+// Write writes to the backend within the send timeout.
+func (c *conn) Write(p []byte) (int, error) {
+	if t := c.config.SendTimeout; t > 0 && time.Until(c.writeBy) < t {
+		c.writeBy = time.Now().Add(t + t/8)
+		c.nc.SetWriteDeadline(c.writeBy)
+	}
+	return c.nc.Write(p)
+}
+
+// dial connects to the backend. A unix socket whose backlog is full refuses at once with
+// EAGAIN, where TCP would wait; so the wait is made here.
+func (c *Client) dial(ctx context.Context) (*conn, error) {
+	deadline := time.Now().Add(c.config.ConnectTimeout)
+	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
+	starving := false
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		nc, err := d.DialContext(ctx, c.config.Network, c.config.Address)
+		full := err != nil && errors.Is(err, syscall.EAGAIN)
+		if full && c.pool != nil && !starving {
+			starving = true
+			c.pool.starve()
+			defer c.pool.fed()
+		}
+		switch {
+		case err == nil:
+			return newConn(nc, c.pool, &c.config), nil
+		case ctx.Err() != nil:
+			return nil, canceled(ctx, c.config.Address, false)
+		case isTimeout(err) && !full, full && time.Until(deadline) < pause:
+			return nil, &Error{Op: "dial", Addr: c.config.Address, Kind: Timeout, Err: bare(err)}
+		case !full:
+			return nil, &Error{Op: "dial", Addr: c.config.Address, Kind: Unavailable, Err: bare(err)}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}

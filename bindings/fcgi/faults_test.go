@@ -1,0 +1,243 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestNoBackend(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := l.Addr().String()
+	l.Close()
+	left := socketPath(t)
+	u, err := net.ListenUnix("unix", &net.UnixAddr{Name: left, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.SetUnlinkOnClose(false)
+	u.Close()
+	tests := []struct {
+		name, network, addr string
+		want                error
+	}{
+		{"refused", "tcp", refused, syscall.ECONNREFUSED},
+		{"socket left behind", "unix", left, syscall.ECONNREFUSED},
+		{"missing socket", "unix", socketPath(t), syscall.ENOENT},
+		{"unknown host", "tcp", "nowhere.invalid:9000", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := NewClient(Config{Network: tt.network, Address: tt.addr}).Do(guard(t), get(), nil)
+			e := wantError(t, err, "dial", Unavailable)
+			if e.Sent || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("got %v, sent %v", err, e.Sent)
+			}
+			if !strings.HasPrefix(err.Error(), "fcgi "+tt.addr+": dial: ") {
+				t.Errorf("got %q", err)
+			}
+		})
+	}
+}
+
+// What an application sends, what becomes of it.
+func TestBadAnswers(t *testing.T) {
+	otherID := rec(typeStdout, "A: 1\n\nbody")
+	otherID[3] = 2
+	oldVersion := rec(typeStdout, "A: 1\n\nbody")
+	oldVersion[0] = 0
+	full := slices.Concat(stdout("A: 1\n\n"+strings.Repeat("x", 500)), end(0))
+	tests := []struct {
+		name   string
+		answer [][]byte
+		op     string // "" when Do gives an answer without a fault
+		kind   Kind
+		sent   bool
+		eof    bool // the error matches io.ErrUnexpectedEOF
+		text   string
+	}{
+		{"head of 70 KB", [][]byte{stdout("A: " + strings.Repeat("x", 70_000) + "\n\n"), end(0)}, "head", BadResponse, true, false, "larger than 65536"},
+		{"head of many lines", [][]byte{stdout(strings.Repeat("A: 1\n", 15_000) + "\n"), end(0)}, "head", BadResponse, true, false, "larger than 65536"},
+		{"bogus header line", [][]byte{stdout("A: 1\nbogus\n\n"), end(0)}, "head", BadResponse, true, false, `without a colon: "bogus"`},
+		{"php warning before the head", [][]byte{stdout("<b>Warning</b>: x\n\n"), end(0)}, "head", BadResponse, true, false, "header name with byte"},
+		{"status 099", [][]byte{stdout("Status: 099\n\n"), end(0)}, "head", BadResponse, true, false, "bad Status"},
+		{"status abc", [][]byte{stdout("Status: abc\n\n"), end(0)}, "head", BadResponse, true, false, "bad Status"},
+		{"nph", [][]byte{stdout("HTTP/1.1 404 Not Found\r\nA: 1\r\n\r\n"), end(0)}, "head", BadResponse, true, false, "without a colon"},
+		{"another request's id", [][]byte{otherID, end(0)}, "head", BadResponse, true, false, "request id 2"},
+		{"another request's id in the body", [][]byte{stdout("A: 1\n\nbody"), otherID, end(0)}, "body", BadResponse, true, false, "request id 2"},
+		{"wrong version", [][]byte{oldVersion, end(0)}, "head", BadResponse, true, false, "version 0"},
+		{"not FastCGI", [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, "head", BadResponse, true, false, "version 72"},
+		{"unknown type", [][]byte{rec(99, ""), end(0)}, "head", BadResponse, true, false, "type 99"},
+		{"nothing", nil, "head", BadResponse, true, true, "closed the connection"},
+		{"no head", [][]byte{end(0)}, "head", BadResponse, true, false, "without a response head"},
+		{"half a head", [][]byte{stdout("A: 1\n"), end(0)}, "head", BadResponse, true, false, "without a response head"},
+		{"overloaded", [][]byte{end(statusOverloaded)}, "head", Unavailable, false, false, "overloaded"},
+		{"cannot multiplex", [][]byte{end(statusCantMultiplex)}, "head", BadResponse, false, false, "multiplex"},
+		{"unknown role", [][]byte{end(statusUnknownRole)}, "head", BadResponse, false, false, "role"},
+		{"unknown protocol status", [][]byte{end(9)}, "head", BadResponse, false, false, "status 9"},
+		{"overloaded in the body", [][]byte{stdout("A: 1\n\nbody"), end(statusOverloaded)}, "body", BadResponse, true, false, "overloaded"},
+		{"truncated record", [][]byte{full[:100]}, "body", BadResponse, true, true, "closed the connection"},
+		{"truncated header", [][]byte{full[:len(full)-12]}, "body", BadResponse, true, true, "closed the connection"},
+		{"cut in head", [][]byte{stdout("A: 1\nB")}, "head", BadResponse, true, true, "closed the connection"},
+		{"cut in body", [][]byte{stdout("A: 1\n\nbo")}, "body", BadResponse, true, true, "closed the connection"},
+		{"cut in body, length known", [][]byte{stdout("Content-Length: 4\n\nbo")}, "body", BadResponse, true, true, "closed the connection"},
+		{"cut before END_REQUEST", [][]byte{stdout("Content-Length: 4\n\nbody"), stdout("")}, "body", BadResponse, true, true, "closed the connection"},
+		{"cut in END_REQUEST", [][]byte{stdout("A: 1\n\nbody"), end(0)[:15]}, "body", BadResponse, true, true, "closed the connection"},
+		{"bytes after END_REQUEST", [][]byte{stdout("A: 1\n\nbody"), end(0), stdout("more")}, "", 0, false, false, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := startBackend(t, once(tt.answer...))
+			c := b.client(t)
+			resp, body, err := fetch(guard(t), c, get())
+			if c.pool.take() != nil {
+				t.Error("the connection was kept")
+			}
+			if tt.op == "" {
+				if err != nil || body != "body" {
+					t.Errorf("got %q, %v", body, err)
+				}
+				return
+			}
+			e := wantError(t, err, tt.op, tt.kind)
+			if tt.op == "body" && tt.name != "cut in body, length known" && resp == nil {
+				t.Error("got no head")
+			}
+			if e.Sent != tt.sent || errors.Is(err, io.ErrUnexpectedEOF) != tt.eof || !strings.Contains(e.Error(), tt.text) {
+				t.Errorf("got %v, sent %v", e, e.Sent)
+			}
+		})
+	}
+}
+
+// Proof 3 of 3: a backend that dies halfway is an error, never a clean end, wherever it dies.
+func TestDiesHalfway(t *testing.T) {
+	full := slices.Concat(stdout("A: 1\n\nfirst"), rec(typeStderr, "oops\n"), stdout("second"), stdout(""), end(0))
+	b := startBackend(t, func(p *peer) {
+		r, err := p.request()
+		if err == nil {
+			p.send(full[:len(r.get("CUT"))])
+		}
+	})
+	c := b.client(t)
+	for cut := range len(full) + 1 {
+		_, body, err := fetch(guard(t), c, get(Param{"CUT", strings.Repeat("x", cut)}))
+		if cut == len(full) {
+			if err != nil || body != "firstsecond" {
+				t.Errorf("not cut: got %q, %v", body, err)
+			}
+		} else if KindOf(err) != BadResponse || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("cut after %d bytes: got %q, %v", cut, body, err)
+		}
+	}
+}
+
+func TestReset(t *testing.T) {
+	b := startOn(t, "tcp", "127.0.0.1:0", 10, func(p *peer) {
+		if _, err := p.request(); err == nil {
+			p.send(stdout("A: 1\n\nbody"))
+			p.Conn.(*net.TCPConn).SetLinger(0)
+		}
+	})
+	_, _, err := fetch(guard(t), b.client(t), get())
+	if KindOf(err) != BadResponse || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadTimeouts(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer []byte
+		op     string
+	}{
+		{"no answer", nil, "head"},
+		{"half a head", stdout("A: 1\n"), "head"},
+		{"half a body", stdout("A: 1\n\nbody"), "body"},
+		{"no END_REQUEST", slices.Concat(stdout("Content-Length: 4\n\nbody"), stdout("")), "body"},
+		{"no END_REQUEST after 204", stdout("Status: 204\n\n"), "body"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := startBackend(t, func(p *peer) {
+				p.request()
+				p.send(tt.answer)
+				io.Copy(io.Discard, p)
+			})
+			c := b.client(t, func(c *Config) { c.ReadTimeout = 50 * time.Millisecond })
+			_, _, err := fetch(guard(t), c, get())
+			if e := wantError(t, err, tt.op, Timeout); !e.Sent {
+				t.Error("not sent")
+			}
+		})
+	}
+}
+
+// Each bit of progress starts the read timeout anew.
+func TestSlowButAlive(t *testing.T) {
+	b := startBackend(t, func(p *peer) {
+		p.request()
+		p.send(stdout("A: 1\n\n"))
+		for range 10 {
+			time.Sleep(50 * time.Millisecond)
+			p.send(stdout("x"))
+		}
+		p.send(end(0))
+	})
+	c := b.client(t, func(c *Config) { c.ReadTimeout = 300 * time.Millisecond })
+	if _, body := mustFetch(t, c, get()); len(body) != 10 {
+		t.Errorf("got %q", body)
+	}
+}
+
+func TestSendTimeout(t *testing.T) {
+	b := startBackend(t, func(p *peer) { time.Sleep(time.Minute) })
+	c := b.client(t, func(c *Config) { c.SendTimeout = 50 * time.Millisecond })
+	big := strings.Repeat("x", 8<<20)
+
+	_, err := c.Do(guard(t), get(Param{"BIG", big}), nil)
+	if e := wantError(t, err, "send", Timeout); !e.Sent {
+		t.Error("params: not sent")
+	}
+	_, err = c.Do(guard(t), post(big), nil)
+	if e := wantError(t, err, "send", Timeout); !e.Sent {
+		t.Error("body: not sent")
+	}
+}
+
+// An application may refuse before it read anything, and leave.
+func TestAnswerBeforeRequest(t *testing.T) {
+	b := startBackend(t, func(p *peer) {
+		p.send(end(statusOverloaded))
+		p.Conn.(*net.UnixConn).CloseRead()
+		io.Copy(io.Discard, p.r)
+	})
+	_, err := b.client(t).Do(guard(t), get(Param{"BIG", strings.Repeat("x", 4<<20)}), nil)
+	if e := wantError(t, err, "head", Unavailable); e.Sent {
+		t.Error("reported as sent")
+	}
+}
+
+func TestContextDeadline(t *testing.T) {
+	b := startBackend(t, func(p *peer) {
+		p.request()
+		p.send(stdout("A: 1\n\nbody"))
+		io.Copy(io.Discard, p)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, _, err := fetch(ctx, b.client(t), get())
+	wantError(t, err, "wait", Timeout)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}

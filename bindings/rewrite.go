@@ -1,0 +1,108 @@
+package bindings
+
+import (
+	"fmt"
+	"strings"
+
+	"luaserve/runtime"
+)
+
+func rewriteModule() *runtime.Module {
+	params := []runtime.Param{{Name: "rules", Type: runtime.TAny, Doc: "a target, a pair of a regular expression and a target, or a list of pairs"}}
+	return &runtime.Module{
+		Name: "rewrite",
+		Doc:  "Changes the address of the request before later actions look at it.",
+		Actions: []runtime.ActionDef{
+			{Name: "rewrite", Params: params, New: newRewrite,
+				Doc:     `Rewrites the decoded path. Behind a "?" the target sets the query too; without one the query stays. The first rule that matches is taken; $1 is its first group.`,
+				Example: `actions = { rewrite("^/user/([a-z]+)$", "/user.php?name=$1"), respond "%{req.path}" }`},
+			{Name: "rewrite_raw", Params: params, New: newRewriteRaw,
+				Doc:     "Rewrites path and query as the client sent them; the result is decoded again.",
+				Example: `actions = { rewrite_raw("^/([^?]*)", "/app/$1"), respond "%{req.path}" }`},
+		},
+	}
+}
+
+func newRewrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	var queries []*runtime.Pattern
+	rules, err := parseRules(args.Value(0), func(text string) (*runtime.Pattern, error) {
+		path, query, split := cutUnescaped(text, '?')
+		var q *runtime.Pattern
+		if split {
+			var err error
+			if q, err = runtime.ParsePattern(query); err != nil {
+				return nil, err
+			}
+		}
+		queries = append(queries, q)
+		return runtime.ParsePattern(path)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRules(rules); err != nil {
+		return nil, err
+	}
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		for i := range rules {
+			r, captures := matchRule(rules[i:i+1], vr.Request.URI.Path)
+			if r == nil {
+				continue
+			}
+			path := r.target.Eval(vr, captures)
+			var query *string
+			if queries[i] != nil {
+				q := queries[i].Eval(vr, captures)
+				query = &q
+			}
+			vr.Request.URI.SetPath(path, query)
+			return nil
+		}
+		return nil
+	}), nil
+}
+
+func newRewriteRaw(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	rules, err := parseRules(args.Value(0), runtime.ParsePattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRules(rules); err != nil {
+		return nil, err
+	}
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		if r, captures := matchRule(rules, vr.Request.URI.RawPath); r != nil {
+			vr.Request.URI.SetRawPath(r.target.Eval(vr, captures))
+		}
+		return nil
+	}), nil
+}
+
+// checkRules refuses a rule behind one that always matches: it could never be reached.
+func checkRules(rules []rule) error {
+	for i := range rules[:len(rules)-1] {
+		if rules[i].regex == nil {
+			return fmt.Errorf("rule %d always matches; the rules behind it are never reached", i+1)
+		}
+	}
+	return nil
+}
+
+// cutUnescaped cuts s at the first sep that no backslash stands before and that is not
+// inside of %{…}.
+func cutUnescaped(s string, sep byte) (before, after string, found bool) {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case c == '%' && strings.HasPrefix(s[i:], "%{"):
+			depth++
+		case c == '}' && depth > 0:
+			depth--
+		case c == sep && depth == 0:
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}

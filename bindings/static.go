@@ -1,0 +1,220 @@
+package bindings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"luaserve/runtime"
+)
+
+// staticModule answers requests with files.
+func staticModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "static",
+		Doc:  "Answers requests with files: types, validators, ranges, and never a file outside of the document root.",
+		Setups: []runtime.Setup{
+			{Name: "stat_cache.ttl", Run: setupStatCacheTTL,
+				Doc:     "Accepted: the kernel remembers what files are like, so that nothing is kept here that could be out of date. The number of seconds must not be negative.",
+				Example: "setup.stat_cache.ttl(10)",
+				Params:  []runtime.Param{{Name: "ttl", Type: runtime.TNumber, Doc: "seconds"}}},
+		},
+		Actions: []runtime.ActionDef{
+			{Name: "static", New: newStatic(false),
+				Doc: "Answers GET and HEAD with the file that the URL is mapped to. " +
+					"It does nothing when the request is handled already, when there is no docroot or alias, and for directories. " +
+					"Otherwise it claims the request: 405 for other methods, 404 for what does not exist, " +
+					"403 for what may not be read, is no regular file, lies outside of the document root behind a symbolic link, or is excluded.",
+				Example: `actions = { docroot "/var/www", index "index.html", static() }`},
+			{Name: "static_no_fail", New: newStatic(true),
+				Doc:     "Does what static does where there is a file to send, and otherwise leaves the request to the actions behind it.",
+				Example: `actions = { docroot "/var/www", static_no_fail(), respond(404, "no such page") }`},
+		},
+		Options: staticOptions(),
+	}
+}
+
+func staticOptions() []runtime.Option {
+	return []runtime.Option{
+		{Name: "static.range_requests", Type: runtime.TBool, Default: true,
+			Doc:     "Whether clients may ask for parts of a file.",
+			Example: "setup.static.range_requests(false)"},
+		{Name: "static.exclude_extensions", Type: runtime.TStrings, Default: []string(nil),
+			Doc:     "Files whose name ends like this are not sent but answered with 403.",
+			Example: `setup.static.exclude_extensions { ".php", ".htaccess", "~" }`},
+		{Name: "etag.use", Type: runtime.TExact, Default: etagAll, Parse: parseEtagUse,
+			Doc:     `What of a file goes into its ETag: a list of "inode", "mtime" and "size"; {} sends none. Leave "inode" out where several servers answer for one site.`,
+			Example: `setup.etag.use { "mtime", "size" }`},
+		{Name: "mime_types", Type: runtime.TExact, Default: &mimeTable{}, Parse: parseMimeTypes,
+			Doc: `What the Content-Type of a file is, by the end of its path: the longest suffix wins, "" is for all others, of equal ones the last counts. ` +
+				`Without it every file is application/octet-stream, as in lighttpd2. ` +
+				`The word "default" stands for a built-in table of more than a thousand types, alone or before entries of one's own, which outrank it.`,
+			Example: `setup.mime_types("default", { [".log"] = "text/plain; charset=utf-8", README = "text/plain" })`},
+		{Name: "stat.async", Type: runtime.TBool, Default: true,
+			Doc:     "Accepted: a request has a goroutine of its own, so that waiting for a disk keeps nobody else waiting.",
+			Example: "setup.stat.async(false)"},
+	}
+}
+
+func setupStatCacheTTL(_ *runtime.Builder, args runtime.Args) error {
+	if args.Float(0) < 0 {
+		return fmt.Errorf("ttl: expected a number of seconds, got %g", args.Float(0))
+	}
+	return nil
+}
+
+// staticAction sends files. Its options are resolved at load.
+type staticAction struct {
+	noFail                       bool
+	ranges, exclude, etag, types runtime.OptionRef
+}
+
+func newStatic(noFail bool) func(*runtime.Builder, runtime.Args) (runtime.Action, error) {
+	return func(b *runtime.Builder, _ runtime.Args) (runtime.Action, error) {
+		return &staticAction{
+			noFail:  noFail,
+			ranges:  b.Option("static.range_requests"),
+			exclude: b.Option("static.exclude_extensions"),
+			etag:    b.Option("etag.use"),
+			types:   b.Option("mime_types"),
+		}, nil
+	}
+}
+
+// Run answers the request if there is a file for it.
+func (a *staticAction) Run(vr *runtime.VRequest) error {
+	if vr.IsHandled() {
+		return nil
+	}
+	if m := vr.Request.Method; m != http.MethodGet && m != http.MethodHead {
+		if a.refuse(vr, http.StatusMethodNotAllowed) {
+			vr.Response.Header.Set("Allow", "GET, HEAD")
+		}
+		return nil
+	}
+	name := vr.Physical.Path
+	if name == "" || name[len(name)-1] == '/' {
+		return nil
+	}
+	if a.excluded(vr, path.Base(name)) {
+		a.refuse(vr, http.StatusForbidden)
+		return nil
+	}
+	f, err := vr.Physical.Open()
+	if err != nil {
+		a.failed(vr, err)
+		return nil
+	}
+	// the open file is asked, not its name: what is looked at is what is sent
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		a.failed(vr, err)
+	case info.Mode().IsRegular():
+		a.send(vr, f, info)
+		return nil
+	case !info.IsDir():
+		a.refuse(vr, http.StatusForbidden)
+	}
+	f.Close()
+	return nil
+}
+
+func (a *staticAction) excluded(vr *runtime.VRequest, base string) bool {
+	for _, suffix := range vr.Option(a.exclude).([]string) {
+		if strings.HasSuffix(base, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse claims the request for an error page, unless failing is left to others.
+func (a *staticAction) refuse(vr *runtime.VRequest, status int) bool {
+	if a.noFail || !vr.HandleDirect() {
+		return false
+	}
+	vr.Response.Status = status
+	return true
+}
+
+// failed answers a file that could not be opened.
+func (a *staticAction) failed(vr *runtime.VRequest, err error) {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		a.refuse(vr, http.StatusNotFound)
+		return
+	case errors.Is(err, syscall.ENAMETOOLONG):
+		status = http.StatusRequestURITooLong
+	// ENXIO is what opening a socket says
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, runtime.ErrOutside), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO):
+		status = http.StatusForbidden
+	}
+	if !a.refuse(vr, status) {
+		return
+	}
+	if status == http.StatusInternalServerError {
+		vr.Log().ErrorContext(vr.Context(), "static: cannot open file", "file", vr.Physical.Path, "error", err.Error())
+	} else {
+		vr.Log().InfoContext(vr.Context(), "static: file refused", "file", vr.Physical.Path, "status", status, "error", err.Error())
+	}
+}
+
+// send claims the request and answers it with f, which it closes or hands over.
+func (a *staticAction) send(vr *runtime.VRequest, f *os.File, info fs.FileInfo) {
+	if !vr.HandleDirect() {
+		f.Close()
+		return
+	}
+	h := &vr.Response.Header
+	valid := validatorsOf(info, vr.Option(a.etag).(etagParts))
+	valid.set(h)
+	if valid.notModified(&vr.Request.Header) {
+		vr.Response.Status = http.StatusNotModified
+		f.Close()
+		return
+	}
+	size := info.Size()
+	typ := vr.Option(a.types).(*mimeTable).lookup(vr.Physical.Path)
+	if vr.Option(a.ranges).(bool) {
+		h.Set("Accept-Ranges", "bytes")
+		if value, ok := lastField(&vr.Request.Header, "Range"); ok && valid.mayRange(&vr.Request.Header) {
+			if ranges, ok := parseRange(value, size); ok {
+				sendRanges(vr, f, ranges, size, typ)
+				return
+			}
+		}
+	}
+	vr.Response.Status = http.StatusOK
+	h.Set("Content-Type", typ)
+	vr.Out.AddFile(f, 0, size)
+}
+
+// sendRanges answers with parts of f, which it closes or hands over.
+func sendRanges(vr *runtime.VRequest, f *os.File, ranges []byteRange, size int64, typ string) {
+	h := &vr.Response.Header
+	switch len(ranges) {
+	case 0:
+		vr.Response.Status = http.StatusRequestedRangeNotSatisfiable
+		h.Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
+		f.Close()
+	case 1:
+		vr.Response.Status = http.StatusPartialContent
+		h.Set("Content-Range", ranges[0].contentRange(size))
+		h.Set("Content-Type", typ)
+		vr.Out.AddFile(f, ranges[0].start, ranges[0].length)
+	default:
+		vr.Response.Status = http.StatusPartialContent
+		body := newMultipart(f, ranges, size, typ)
+		h.Set("Content-Type", multipartType)
+		h.Set("Content-Length", strconv.FormatInt(body.length, 10))
+		vr.Out.AddStream(body)
+	}
+}

@@ -1,0 +1,95 @@
+package bindings
+
+import (
+	"fmt"
+
+	"luaserve/runtime"
+)
+
+func vhostModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "vhost",
+		Doc:  "Chooses actions by the host name of the request.",
+		Actions: []runtime.ActionDef{
+			{Name: "vhost.map", New: newVhostMap,
+				Doc:     "Runs the actions of the host that the request names.",
+				Example: `actions = vhost.map { ["example.net"] = respond "a site", default = respond(404) }`,
+				Params:  []runtime.Param{{Name: "hosts", Type: runtime.TPairs, Doc: `host name, in lower case, to action; "default" is for every other host`}}},
+			{Name: "vhost.map_regex", New: newVhostMapRegex,
+				Doc:     "Runs the actions of the first regular expression that matches the host name.",
+				Example: `actions = vhost.map_regex { { "\\.example\\.net$", respond "a site" }, { "default", respond(404) } }`,
+				Params:  []runtime.Param{{Name: "hosts", Type: runtime.TPairs, Doc: `regular expression to action, in order; "default" is for every other host`}}},
+		},
+	}
+}
+
+const defaultKey = "default"
+
+func newVhostMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	hosts := map[string]runtime.Action{}
+	for _, p := range args.Pairs(0) {
+		name, ok := p.Key.Str()
+		if !ok {
+			return nil, fmt.Errorf("a host name must be a string, got %s", p.Key.Kind())
+		}
+		act, err := actionOf(p)
+		if err != nil {
+			return nil, err
+		}
+		if hosts[name] != nil {
+			return nil, fmt.Errorf("the host %q is there twice", name)
+		}
+		hosts[name] = act
+	}
+	fallback := hosts[defaultKey]
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		act := hosts[vr.Request.URI.Host]
+		if act == nil {
+			act = fallback
+		}
+		if act == nil {
+			return nil
+		}
+		return act.Run(vr)
+	}), nil
+}
+
+func newVhostMapRegex(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	type entry struct {
+		regex *runtime.Regex
+		act   runtime.Action
+	}
+	var entries []entry
+	var fallback runtime.Action
+	for _, p := range args.Pairs(0) {
+		expr, ok := p.Key.Str()
+		if !ok {
+			return nil, fmt.Errorf("a regular expression must be a string, got %s", p.Key.Kind())
+		}
+		act, err := actionOf(p)
+		if err != nil {
+			return nil, err
+		}
+		if expr == defaultKey {
+			fallback = act
+			continue
+		}
+		re, err := runtime.CompileRegex(expr)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry{re, act})
+	}
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		host := vr.Request.URI.Host
+		for _, e := range entries {
+			if e.regex.Find(host) != nil {
+				return e.act.Run(vr)
+			}
+		}
+		if fallback == nil {
+			return nil
+		}
+		return fallback.Run(vr)
+	}), nil
+}
