@@ -1,0 +1,233 @@
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"luaserve/runtime"
+)
+
+// conn is one connection with its buffers. One goroutine serves it.
+type conn struct {
+	srv  *Server
+	rwc  net.Conn
+	buf  []byte // buf[r:w] was read and not used yet
+	r, w int
+	out  writer
+	head head
+	body *body // nil without one
+
+	local, remote netip.AddrPort
+	watch         watcher
+}
+
+var connPool = sync.Pool{New: func() any { return &conn{buf: make([]byte, 4<<10)} }}
+
+// Serve speaks HTTP/1 on a connection until it ends, and closes it.
+func (s *Server) serveConn(rwc net.Conn) {
+	c := connPool.Get().(*conn)
+	c.srv, c.rwc, c.r, c.w = s, rwc, 0, 0
+	c.local, c.remote = addrPort(rwc.LocalAddr()), addrPort(rwc.RemoteAddr())
+	c.out.reset(rwc)
+	defer func() {
+		rwc.Close()
+		c.rwc = nil
+		if cap(c.buf) <= 16<<10 {
+			connPool.Put(c)
+		}
+	}()
+	for first := true; ; first = false {
+		if !c.serveOne(first) {
+			return
+		}
+	}
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		p := t.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// serveOne serves one request and reports whether the connection goes on.
+func (c *conn) serveOne(first bool) bool {
+	if err := c.readHead(first); err != nil {
+		var he *headError
+		if errors.As(err, &he) {
+			c.refuse(he)
+		}
+		return false
+	}
+	c.rwc.SetDeadline(time.Time{})
+	c.body = nil
+	if c.head.contentLength != 0 {
+		c.body = newBody(c, &c.head)
+	}
+	reply := c.srv.handle(c)
+	ok := c.respond(reply)
+	reply.Close()
+	c.watch.stop(c)
+	if ok && (c.body == nil || c.body.finish()) {
+		return true
+	}
+	c.lingeringClose()
+	return false
+}
+
+// readHead reads until the end of a head and parses it.
+func (c *conn) readHead(first bool) error {
+	timeout := c.srv.timeouts.Idle
+	if first || c.r < c.w {
+		timeout = c.srv.timeouts.Head
+	} else if c.srv.closing.Load() {
+		return io.EOF
+	}
+	c.rwc.SetReadDeadline(time.Now().Add(timeout))
+	c.srv.setIdle(c.rwc, true)
+	seen := 0
+	for begun := false; ; {
+		if c.skipEmptyLines() && !begun {
+			begun = true
+			c.srv.setIdle(c.rwc, false)
+			if timeout != c.srv.timeouts.Head {
+				c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Head))
+			}
+		}
+		if n := headEnd(c.buf[c.r:c.w], seen); n > 0 {
+			text := string(c.buf[c.r : c.r+n])
+			c.r += n
+			if err := c.head.parse(text, c.srv.limits); err != nil {
+				return err
+			}
+			return nil
+		}
+		if seen = c.w - c.r; seen > c.srv.limits.HeadBytes {
+			return c.tooLong()
+		}
+		if err := c.fill(); err != nil {
+			if begun && errors.Is(err, os.ErrDeadlineExceeded) {
+				return &headError{408, "HTTP/1.1", "the request head did not come in time"}
+			}
+			return err
+		}
+	}
+}
+
+// tooLong says which part of an endless head is too long.
+func (c *conn) tooLong() error {
+	if line, _, ok := cutLine(string(c.buf[c.r:c.w])); !ok || len(line) > c.srv.limits.TargetBytes+64 {
+		return &headError{414, "HTTP/1.1", "the request line is too long"}
+	}
+	return &headError{431, "HTTP/1.1", "the request head is too long"}
+}
+
+// skipEmptyLines skips empty lines before a request line (RFC 9112, 2.2) and reports
+// whether anything else has come.
+func (c *conn) skipEmptyLines() bool {
+	for c.r < c.w && (c.buf[c.r] == '\r' || c.buf[c.r] == '\n') {
+		c.r++
+	}
+	return c.r < c.w
+}
+
+// fill reads more from the connection behind what the buffer holds.
+func (c *conn) fill() error {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.w == len(c.buf) {
+		if c.r > 0 {
+			c.w = copy(c.buf, c.buf[c.r:c.w])
+			c.r = 0
+		} else {
+			c.buf = append(c.buf, make([]byte, len(c.buf))...)
+		}
+	}
+	n, err := c.rwc.Read(c.buf[c.w:])
+	c.w += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// read reads body bytes: what is buffered first.
+func (c *conn) read(p []byte) (int, error) {
+	if c.r < c.w {
+		n := copy(p, c.buf[c.r:c.w])
+		c.r += n
+		return n, nil
+	}
+	c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Body))
+	return c.rwc.Read(p)
+}
+
+func (c *conn) readByte() (byte, error) {
+	if c.r == c.w {
+		c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Body))
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	b := c.buf[c.r]
+	c.r++
+	return b, nil
+}
+
+// lingeringClose lets the client read the answer before the connection goes: closing
+// with unread input would reset it.
+func (c *conn) lingeringClose() {
+	type closeWriter interface{ CloseWrite() error }
+	cw, ok := c.rwc.(closeWriter)
+	if !ok || cw.CloseWrite() != nil {
+		return
+	}
+	c.rwc.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	io.CopyN(io.Discard, c.rwc, maxDrain)
+}
+
+// The Exchange of the connection.
+
+// Context ends when the client goes away. It is watched for from the first call on, which
+// costs a goroutine: actions that do not wait never ask.
+func (c *conn) Context() context.Context { return c.watch.context(c) }
+
+func (c *conn) Method() string             { return c.head.method }
+func (c *conn) Target() string             { return c.head.target }
+func (c *conn) Proto() string              { return c.head.proto }
+func (c *conn) Host() string               { return c.head.host }
+func (c *conn) LocalAddr() netip.AddrPort  { return c.local }
+func (c *conn) RemoteAddr() netip.AddrPort { return c.remote }
+func (c *conn) ContentLength() int64       { return c.head.contentLength }
+
+func (c *conn) Body() io.Reader {
+	if c.body == nil {
+		return nil
+	}
+	return c.body
+}
+
+func (c *conn) TLS() *tls.ConnectionState {
+	if t, ok := c.rwc.(*tls.Conn); ok {
+		state := t.ConnectionState()
+		return &state
+	}
+	return nil
+}
+
+func (c *conn) EachHeader(f func(name, value string)) {
+	for _, field := range c.head.fields {
+		f(field.Name, field.Value)
+	}
+}
+
+var _ runtime.Exchange = (*conn)(nil)

@@ -1,0 +1,249 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"luaserve/runtime"
+)
+
+// writer gathers a response head and a short body into one system call.
+type writer struct {
+	rwc     net.Conn
+	timeout time.Duration
+	buf     []byte
+	chunked bool
+	limit   int64 // bytes that the body still needs, -1 when it has no length
+}
+
+// bufferBytes is how much is gathered before it is written.
+const bufferBytes = 16 << 10
+
+func (w *writer) reset(rwc net.Conn) {
+	w.rwc = rwc
+	if w.buf == nil {
+		w.buf = make([]byte, 0, 4<<10)
+	}
+	w.buf = w.buf[:0]
+}
+
+func (w *writer) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	err := w.send(w.buf)
+	w.buf = w.buf[:0]
+	if cap(w.buf) > bufferBytes+1024 {
+		w.buf = make([]byte, 0, 4<<10)
+	}
+	return err
+}
+
+func (w *writer) send(b []byte) error {
+	w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
+	_, err := w.rwc.Write(b)
+	return err
+}
+
+var errLength = errors.New("the body does not have the length that was promised")
+
+// Write adds body bytes.
+func (w *writer) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if w.limit >= 0 {
+		if int64(len(p)) > w.limit {
+			return 0, errLength
+		}
+		w.limit -= int64(len(p))
+	}
+	if w.chunked {
+		w.buf = strconv.AppendInt(w.buf, int64(len(p)), 16)
+		w.buf = append(w.buf, "\r\n"...)
+	}
+	if err := w.add(p); err != nil {
+		return 0, err
+	}
+	if w.chunked {
+		w.buf = append(w.buf, "\r\n"...)
+	}
+	return len(p), nil
+}
+
+// add gathers p, or sends it at once when it is long.
+func (w *writer) add(p []byte) error {
+	if len(w.buf)+len(p) <= bufferBytes {
+		w.buf = append(w.buf, p...)
+		return nil
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if len(p) > bufferBytes {
+		return w.send(p)
+	}
+	w.buf = append(w.buf, p...)
+	return nil
+}
+
+// ReadFrom lets the kernel copy a long part of a file (sendfile).
+func (w *writer) ReadFrom(r io.Reader) (int64, error) {
+	lr, ok := r.(*io.LimitedReader)
+	rf, canSend := w.rwc.(io.ReaderFrom)
+	if !ok || !canSend || w.chunked || lr.N <= bufferBytes {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	if w.limit >= 0 && lr.N > w.limit {
+		return 0, errLength
+	}
+	if err := w.flush(); err != nil {
+		return 0, err
+	}
+	var total int64
+	for lr.N > 0 {
+		// in pieces, so that the write timeout is one without progress
+		piece := &io.LimitedReader{R: lr.R, N: min(lr.N, 1<<20)}
+		w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
+		n, err := rf.ReadFrom(piece)
+		lr.N -= n
+		total += n
+		if w.limit >= 0 {
+			w.limit -= n
+		}
+		if err != nil || n == 0 {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// end completes the body.
+func (w *writer) end() error {
+	if w.chunked {
+		w.buf = append(w.buf, "0\r\n\r\n"...)
+	}
+	if w.limit > 0 {
+		return errLength
+	}
+	return w.flush()
+}
+
+// respond sends the answer and reports whether the connection can go on.
+func (c *conn) respond(reply *runtime.Reply) bool {
+	h, w := &c.head, &c.out
+	w.timeout = c.srv.timeouts.Write
+	noBody := h.method == "HEAD" || reply.Status == 204 || reply.Status == 304 || reply.Status == 205
+	keep := h.keepAlive && !c.srv.closing.Load()
+	if reply.Header.Get("Connection") == "close" {
+		keep = false
+	}
+	w.chunked = reply.Length < 0 && !noBody && h.proto == "HTTP/1.1"
+	if reply.Length < 0 && !noBody && !w.chunked {
+		keep = false // the end of the connection is the end of the body
+	}
+	w.limit = -1
+	c.writeHead(reply, keep, noBody)
+	if noBody {
+		return w.flush() == nil && keep
+	}
+	if reply.Length >= 0 {
+		w.limit = reply.Length
+	}
+	if err := reply.WriteBody(w, func() { w.flush() }); err != nil {
+		w.flush()
+		c.abort(err)
+		return false
+	}
+	if err := w.end(); err != nil {
+		c.abort(err)
+		return false
+	}
+	return keep
+}
+
+// abort cuts the connection so that the client can tell that the answer is incomplete.
+func (c *conn) abort(err error) {
+	c.srv.log.Debug("response cut", "error", err, "target", c.head.target)
+	if t, ok := c.rwc.(*net.TCPConn); ok && c.head.proto == "HTTP/1.0" {
+		t.SetLinger(0) // a body that ends with the connection needs a reset to be told apart
+	}
+}
+
+func (c *conn) writeHead(reply *runtime.Reply, keep, noBody bool) {
+	w := &c.out
+	b := append(w.buf, c.head.proto...)
+	b = appendStatus(b, reply.Status)
+	dated := false
+	for name, value := range reply.Header.All() {
+		if name == "Connection" || !runtime.ValidFieldValue(value) {
+			continue
+		}
+		dated = dated || len(name) == 4 && (name == "Date" || name == "date")
+		b = appendField(b, name, value)
+	}
+	if !dated {
+		b = appendField(b, "Date", c.srv.clock.now())
+	}
+	switch {
+	case reply.Length >= 0 && reply.Status >= 200 && reply.Status != 204 && reply.Status != 304 && reply.Status != 205:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, reply.Length, 10)
+		b = append(b, "\r\n"...)
+	case w.chunked:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case !keep && c.head.proto == "HTTP/1.1":
+		b = append(b, "Connection: close\r\n"...)
+	case keep && c.head.proto == "HTTP/1.0":
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	w.buf = append(b, "\r\n"...)
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}
+
+func appendStatus(b []byte, status int) []byte {
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	b = append(b, runtime.StatusText(status)...)
+	return append(b, "\r\n"...)
+}
+
+func (c *conn) writeContinue() error {
+	c.rwc.SetWriteDeadline(time.Now().Add(c.srv.timeouts.Write))
+	_, err := io.WriteString(c.rwc, "HTTP/1.1 100 Continue\r\n\r\n")
+	return err
+}
+
+// refuse answers a request that never reached the pipeline, and ends the connection.
+func (c *conn) refuse(e *headError) {
+	c.srv.log.Info("request refused", "status", e.status, "error", e.msg, "remote", c.remote.String())
+	page := runtime.ErrorPage(e.status)
+	b := append(c.out.buf[:0], e.proto...)
+	b = appendStatus(b, e.status)
+	b = appendField(b, "Content-Type", "text/html; charset=utf-8")
+	b = appendField(b, "Date", c.srv.clock.now())
+	b = appendField(b, "Content-Length", strconv.Itoa(len(page)))
+	if e.proto == "HTTP/1.1" {
+		b = appendField(b, "Connection", "close")
+	}
+	b = append(b, "\r\n"...)
+	if c.head.method != "HEAD" || e.proto == "HTTP/1.0" {
+		b = append(b, page...)
+	}
+	c.out.timeout = c.srv.timeouts.Write
+	c.out.buf = b
+	c.out.flush()
+	c.lingeringClose()
+}
