@@ -215,7 +215,7 @@ func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 func newLogWrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	pattern := args.Pattern(0)
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		vr.Log().InfoContext(vr.Context(), pattern.Eval(vr, nil))
+		vr.Log().Info(pattern.Eval(vr, nil))
 		return nil
 	}), nil
 }

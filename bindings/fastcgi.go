@@ -66,11 +66,11 @@ func (f *fastcgiBackend) Run(vr *runtime.VRequest) error {
 	} else if length > 0 {
 		req.Stdin = vr.In
 	}
-	log := vr.Log()
+	log, ctx := vr.Log(), vr.Context()
 	stderr := func(line string) {
-		log.LogAttrs(vr.Context(), slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
+		log.LogAttrs(ctx, slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
 	}
-	resp, err := f.send(vr.Context(), req, stderr)
+	resp, err := f.send(ctx, req, stderr)
 	if err != nil {
 		return &runtime.StatusError{Status: backendStatus(err), Err: fmt.Errorf("backend %s: %w", f.address, err)}
 	}

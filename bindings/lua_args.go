@@ -89,14 +89,13 @@ func numberOf(v lua.LValue) (float64, bool) {
 	case lua.LNumber:
 		return float64(v), true
 	case lua.LString:
-		s := strings.TrimSpace(string(v))
-		if n, err := strconv.ParseInt(s, 0, 64); err == nil && !strings.Contains(s, "_") {
-			if !strings.HasPrefix(s, "0") || strings.HasPrefix(strings.ToLower(s), "0x") {
-				return float64(n), true
-			}
+		s := strings.ToLower(strings.TrimSpace(string(v)))
+		if strings.HasPrefix(strings.TrimLeft(s, "+-"), "0x") {
+			n, err := strconv.ParseInt(s, 0, 64)
+			return float64(n), err == nil && !strings.Contains(s, "_")
 		}
 		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || strings.Contains(s, "_") {
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return 0, false
 		}
 		return f, true

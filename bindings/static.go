@@ -161,9 +161,9 @@ func (a *staticAction) failed(vr *runtime.VRequest, err error) {
 		return
 	}
 	if status == http.StatusInternalServerError {
-		vr.Log().ErrorContext(vr.Context(), "static: cannot open file", "file", vr.Physical.Path, "error", err.Error())
+		vr.Log().Error("static: cannot open file", "file", vr.Physical.Path, "error", err.Error())
 	} else {
-		vr.Log().InfoContext(vr.Context(), "static: file refused", "file", vr.Physical.Path, "status", status, "error", err.Error())
+		vr.Log().Info("static: file refused", "file", vr.Physical.Path, "status", status, "error", err.Error())
 	}
 }
 

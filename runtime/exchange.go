@@ -11,7 +11,7 @@ import (
 // a front end (net/http, a fast HTTP/1.1 engine, a test) and the pipeline.
 // The strings stay valid until the [Reply] is closed.
 type Exchange interface {
-	Context() context.Context
+	Context() context.Context // ends when the client goes away; asked for only by actions that wait
 	Method() string
 	Target() string                        // the request target as received
 	Proto() string                         // "HTTP/1.0", "HTTP/1.1", "HTTP/2.0"
@@ -32,8 +32,9 @@ type Reply struct {
 	// Length is the length of the body in bytes, -1 when it is not known in advance.
 	Length int64
 
-	vr   *VRequest
-	body *ChunkQueue
+	vr     *VRequest
+	body   *ChunkQueue
+	closed func()
 }
 
 // WriteBody copies the body to w as it comes. After each piece of a stream it calls
@@ -46,12 +47,28 @@ func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 	return r.body.writeTo(w, flush)
 }
 
+// OnClose has f called when the Reply is closed.
+func (r *Reply) OnClose(f func()) { r.closed = f }
+
+// NewErrorReply is an answer without a program: the built-in page of a status.
+func NewErrorReply(status int) *Reply {
+	r := &Reply{Status: status, Header: &Header{}, body: &ChunkQueue{closed: true}}
+	page := ErrorPage(status)
+	r.Header.Insert("Content-Type", "text/html; charset=utf-8")
+	r.body.AddString(page)
+	r.Length = int64(len(page))
+	return r
+}
+
 // Close ends the exchange: filters hear of it, backends that still send are dropped, the
 // request's memory is reused. The Reply must not be used afterwards.
 func (r *Reply) Close() {
-	if r.vr != nil {
-		vr := r.vr
-		r.vr, r.body, r.Header = nil, nil, nil
+	vr, closed := r.vr, r.closed
+	*r = Reply{}
+	if vr != nil {
 		vr.release()
+	}
+	if closed != nil {
+		closed()
 	}
 }

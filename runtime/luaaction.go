@@ -14,6 +14,10 @@ const (
 	HandlerError        = 3
 )
 
+// maxEnters bounds the actions that one request enters: one that enters itself would
+// never end.
+const maxEnters = 1000
+
 // luaFunction is an action that calls a Lua function with vr.
 type luaFunction struct {
 	heap  *heap
@@ -36,6 +40,9 @@ func (f *luaFunction) Run(vr *VRequest) error {
 		for len(vr.entered) > depth {
 			last := vr.entered[len(vr.entered)-1]
 			vr.entered = vr.entered[:len(vr.entered)-1]
+			if vr.enters++; vr.enters > maxEnters {
+				return fmt.Errorf("more than %d actions were entered: does one enter itself?", maxEnters)
+			}
 			if err := last.Run(vr); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -36,7 +37,7 @@ func (vr *VRequest) NewLuaFilter(obj lua.LValue, p *pin, scope any) *Filter {
 			return // it has none
 		}
 		if _, err := st.call(&call{vr: vr, pin: p, handler: scope}, finished, 0, obj); err != nil {
-			vr.prog.log.Log(vr.ctx, slog.LevelError, "filter: finished failed", "error", err)
+			vr.prog.log.Log(context.Background(), slog.LevelError, "filter: finished failed", "error", err)
 		}
 	})
 	return f

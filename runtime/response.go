@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"html"
@@ -117,7 +118,7 @@ func (vr *VRequest) logFailure(status int, err error) {
 	if errors.As(err, &le) && le.Traceback != "" {
 		attrs = append(attrs, "traceback", le.Traceback)
 	}
-	vr.prog.log.Log(vr.ctx, level, "request failed", attrs...)
+	vr.prog.log.Log(context.Background(), level, "request failed", attrs...)
 }
 
 // makeReply decides on the body and the framing fields.

@@ -33,6 +33,7 @@ type VRequest struct {
 	filtersOut []*Filter
 	finishers  []func()
 	entered    []Action // pushed by enter_action, run last in first out
+	enters     int      // how many were run
 	pins       []*pin
 	running    *call // the Lua call that this request is in
 	body       requestBody
@@ -71,8 +72,14 @@ const (
 	handledBackend
 )
 
-// Context ends when the client goes away.
-func (vr *VRequest) Context() context.Context { return vr.ctx }
+// Context ends when the client goes away. Watching for that may cost the front end
+// something, so only actions that wait should ask.
+func (vr *VRequest) Context() context.Context {
+	if vr.ctx == nil {
+		vr.ctx = vr.exchange.Context()
+	}
+	return vr.ctx
+}
 
 // Log returns the logger of the program.
 func (vr *VRequest) Log() *slog.Logger { return vr.prog.log }
@@ -149,7 +156,7 @@ func (vr *VRequest) appendCaptures(buf []byte, from, to int) []byte {
 
 // start fills a fresh VRequest from the exchange.
 func (vr *VRequest) start(p *Program, ex Exchange) error {
-	vr.prog, vr.exchange, vr.ctx = p, ex, ex.Context()
+	vr.prog, vr.exchange = p, ex
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = Connection{Local: ex.LocalAddr(), Remote: ex.RemoteAddr(), TLS: ex.TLS() != nil}
 	ex.EachHeader(vr.Request.Header.Insert)
