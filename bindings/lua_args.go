@@ -106,14 +106,9 @@ func numberOf(v lua.LValue) (float64, bool) {
 // truth is what Lua makes of a value in a condition.
 func truth(v lua.LValue) bool { return lua.LVAsBool(v) }
 
-// blocking runs f, which waits for something, without the lock of the Lua state.
-func blocking(c *runtime.Call, f func()) {
-	if c.VR == nil {
-		f()
-		return
-	}
-	c.VR.Blocking(f)
-}
+// blocking runs f, which waits for something, without the lock of the Lua state. Nothing
+// that waits can be reached while a script is loaded.
+func blocking(c *runtime.Call, f func()) { c.VR.Blocking(f) }
 
 // push pushes the results of a method.
 func push(c *runtime.Call, results ...lua.LValue) int {
@@ -133,12 +128,7 @@ func logMethod(name string, level slog.Level, from int, doc string) runtime.Meth
 }
 
 func writeLog(c *runtime.Call, level slog.Level, msg string) {
-	attr := slog.String("source", "lua")
-	ctx := context.Background()
-	if c.VR != nil {
-		ctx = c.VR.Context()
-	}
-	c.Log().LogAttrs(ctx, level, msg, attr)
+	c.Log().LogAttrs(context.Background(), level, msg, slog.String("source", "lua"))
 }
 
 // joinArgs joins the arguments from index from on with single spaces, as tostring shows them.

@@ -2,7 +2,6 @@ package bindings
 
 import (
 	"errors"
-	"io/fs"
 	"strings"
 	"syscall"
 
@@ -75,9 +74,6 @@ func errorNumber(err error) (syscall.Errno, string) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		errno = syscall.EIO
-		if errors.Is(err, fs.ErrNotExist) {
-			errno = syscall.ENOENT
-		}
 	}
 	text := errno.Error()
 	return errno, strings.ToUpper(text[:1]) + text[1:]

@@ -109,12 +109,7 @@ func (f *luaFilter) Run(vr *VRequest) error {
 	st := pin.state
 	class := st.roots[f.root]
 	scope := &struct{ filter *luaFilter }{f}
-	c := &call{vr: vr, pin: pin, handler: scope}
-	method, err := st.field(class, "new")
-	if err != nil {
-		return err
-	}
-	results, err := st.call(c, method, 1, class, pin.vrObject())
+	results, err := st.invoke(&call{vr: vr, pin: pin, handler: scope}, class, "new", 1, pin.vrObject())
 	if err != nil {
 		return err
 	}
@@ -130,13 +125,30 @@ func (f *luaFilter) Run(vr *VRequest) error {
 	return nil
 }
 
-// field reads a method of a Lua table or object under the lock.
-func (st *state) field(obj lua.LValue, name string) (lua.LValue, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	fn := st.L.GetField(obj, name)
-	if fn.Type() != lua.LTFunction {
-		return nil, fmt.Errorf("the Lua filter has no method %q", name)
+// invoke calls obj:name(args…). Looking the method up may run Lua too (__index), so all of
+// it happens in one call, with its lock and time budget. A method "finished" may be missing.
+func (st *state) invoke(c *call, obj lua.LValue, name string, nret int, args ...lua.LValue) ([]lua.LValue, error) {
+	return st.call(c, st.metas.RawGetString("invoke"), nret, append([]lua.LValue{obj, lua.LString(name)}, args...)...)
+}
+
+const optionalMethod = "finished"
+
+// invokeMethod is the Lua side of invoke: the object, the name, the arguments.
+func invokeMethod(L *lua.LState) int {
+	obj, name := L.Get(1), L.CheckString(2)
+	method := L.GetField(obj, name)
+	if method.Type() != lua.LTFunction {
+		if name == optionalMethod {
+			return 0
+		}
+		L.RaiseError("the Lua filter has no method %q", name)
 	}
-	return fn, nil
+	top := L.GetTop()
+	L.Push(method)
+	L.Push(obj)
+	for i := 3; i <= top; i++ {
+		L.Push(L.Get(i))
+	}
+	L.Call(top-1, lua.MultRet)
+	return L.GetTop() - top
 }

@@ -14,15 +14,9 @@ func (vr *VRequest) NewLuaFilter(obj lua.LValue, p *pin, scope any) *Filter {
 	f := &Filter{In: &ChunkQueue{}, Out: &ChunkQueue{}}
 	st := p.state
 	f.handle = func() error {
-		handle, err := st.field(obj, "handle")
-		if err != nil {
-			return err
-		}
 		queue := st.heap.prog.registry.queueObject
-		st.mu.Lock()
 		out, in := p.object(queue, f.Out), p.object(queue, f.In)
-		st.mu.Unlock()
-		results, err := st.call(&call{vr: vr, pin: p, handler: scope}, handle, 1, obj, p.vrObject(), out, in)
+		results, err := st.invoke(&call{vr: vr, pin: p, handler: scope}, obj, "handle", 1, p.vrObject(), out, in)
 		if err != nil {
 			return fmt.Errorf("filter: %w", err)
 		}
@@ -32,11 +26,7 @@ func (vr *VRequest) NewLuaFilter(obj lua.LValue, p *pin, scope any) *Filter {
 		return nil
 	}
 	vr.OnFinish(func() {
-		finished, err := st.field(obj, "finished")
-		if err != nil {
-			return // it has none
-		}
-		if _, err := st.call(&call{vr: vr, pin: p, handler: scope}, finished, 0, obj); err != nil {
+		if _, err := st.invoke(&call{vr: vr, pin: p, handler: scope}, obj, optionalMethod, 0); err != nil {
 			vr.prog.log.Log(context.Background(), slog.LevelError, "filter: finished failed", "error", err)
 		}
 	})

@@ -231,11 +231,7 @@ func (vr *VRequest) Subrequest(ctx context.Context, a Action) *Reply {
 	}
 	sub.In, sub.Out = &sub.rawIn, &sub.rawOut
 	sub.rawIn.closed = true
-	err := sub.runSafely(a)
-	if err == nil {
-		err = sub.finish()
-	}
-	if err != nil {
+	if err := sub.runSafely(a); err != nil {
 		sub.fail(err)
 	}
 	return sub.makeReply()

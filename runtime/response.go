@@ -19,24 +19,24 @@ func (p *Program) Handle(ex Exchange) *Reply {
 	if err == nil {
 		err = vr.runSafely(p.root)
 	}
-	if err == nil {
-		err = vr.finish()
-	}
 	if err != nil {
 		vr.fail(err)
 	}
 	return vr.makeReply()
 }
 
-// runSafely turns a panic of an action into an error: one broken request must not end the
-// server, and must not be answered as if nothing happened.
+// runSafely runs the pipeline and completes the response. A panic becomes an error: one
+// broken request must not end the server, nor be answered as if nothing happened.
 func (vr *VRequest) runSafely(a Action) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = panicError(r)
 		}
 	}()
-	return a.Run(vr)
+	if err := a.Run(vr); err != nil {
+		return err
+	}
+	return vr.finish()
 }
 
 // finish makes a complete response of what the pipeline left.

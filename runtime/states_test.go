@@ -290,6 +290,56 @@ actions = { function(vr) inner() end, respond "must not be reached" }`)
 	}
 }
 
+// Looking a filter's method up runs Lua too: an error there is an error of the request.
+func TestFilterWithBrokenIndex(t *testing.T) {
+	s := load(t, say+`
+local broken = setmetatable({}, { __index = function() error("no methods here") end })
+actions = { function(vr) vr:add_filter_out(broken) end, respond "x" }`)
+	if status, _ := s.get("/"); status != 500 {
+		t.Errorf("status %d, want 500", status)
+	}
+	if !strings.Contains(s.log.String(), "no methods here") {
+		t.Errorf("the log does not say why:\n%s", s.log)
+	}
+}
+
+func TestHandlerFileIsLoadedAgain(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "handler.lua")
+	write := func(text string, age time.Duration) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(say+`actions = function(vr) say(vr, "one") end`, time.Hour)
+	s := load(t, fmt.Sprintf(`actions = lua.handler(%q, { ttl = 1 })`, file))
+	if _, body := s.get("/"); body != "one" {
+		t.Fatalf("body %q", body)
+	}
+	write("this is no Lua", time.Minute)
+	waitFor(t, func() bool { s.get("/"); return strings.Contains(s.log.String(), "could not be loaded again") })
+	if _, body := s.get("/"); body != "one" {
+		t.Errorf("a broken file took the place of the good one: %q", body)
+	}
+	write(say+`actions = function(vr) say(vr, "two") end`, 0)
+	waitFor(t, func() bool { _, body := s.get("/"); return body == "two" })
+}
+
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for range 100 {
+		if done() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error("it did not happen within 5 s")
+}
+
 func TestPanicIsA500(t *testing.T) {
 	broken := &runtime.Module{Name: "broken", Actions: []runtime.ActionDef{{Name: "broken", New: func(*runtime.Builder, runtime.Args) (runtime.Action, error) {
 		return runtime.ActionFunc(func(*runtime.VRequest) error { panic("oops") }), nil
