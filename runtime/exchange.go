@@ -50,23 +50,34 @@ func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 // OnClose has f called when the Reply is closed.
 func (r *Reply) OnClose(f func()) { r.closed = f }
 
-// NewErrorReply is an answer without a program: the built-in page of a status.
+// NewReply is an answer that no program made, for servers and tests. body may be nil; the
+// Reply closes it. length is its length in bytes, -1 when it is not known.
+func NewReply(status int, length int64, body io.ReadCloser) *Reply {
+	r := &Reply{Status: status, Header: &Header{}, Length: length, body: &ChunkQueue{}}
+	if body != nil {
+		r.body.AddStream(body)
+	}
+	return r
+}
+
+// NewErrorReply is the built-in page of a status, for when there is no program to ask.
 func NewErrorReply(status int) *Reply {
-	r := &Reply{Status: status, Header: &Header{}, body: &ChunkQueue{closed: true}}
 	page := ErrorPage(status)
+	r := NewReply(status, int64(len(page)), nil)
 	r.Header.Insert("Content-Type", "text/html; charset=utf-8")
 	r.body.AddString(page)
-	r.Length = int64(len(page))
 	return r
 }
 
 // Close ends the exchange: filters hear of it, backends that still send are dropped, the
 // request's memory is reused. The Reply must not be used afterwards.
 func (r *Reply) Close() {
-	vr, closed := r.vr, r.closed
+	vr, body, closed := r.vr, r.body, r.closed
 	*r = Reply{}
 	if vr != nil {
 		vr.release()
+	} else if body != nil {
+		body.Reset()
 	}
 	if closed != nil {
 		closed()

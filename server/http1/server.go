@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +122,7 @@ func (s *Server) track(rwc net.Conn) bool {
 func (s *Server) run(rwc net.Conn) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.log.Error("connection failed", "panic", r)
+			s.log.Error("a request panicked", "panic", r, "remote", rwc.RemoteAddr().String(), "stack", string(debug.Stack()))
 			rwc.Close()
 		}
 		s.mu.Lock()

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"luaserve/bindings"
+	"luaserve/runtime"
+	"luaserve/scripts"
+)
+
+// load makes a program of a script, with every module that luaserve has.
+func load(site string, log *slog.Logger) (*runtime.Program, error) {
+	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log})
+}
+
+// oneScript is what the commands take that load a script.
+func oneScript(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("expected one script, got %d arguments: %s", len(args), cmd.UseLine())
+	}
+	return nil
+}

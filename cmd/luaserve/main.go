@@ -1,0 +1,80 @@
+// Command luaserve is a web server whose whole configuration is a Lua script.
+//
+//	luaserve demo             a site to try, with an application behind FastCGI
+//	luaserve run site.lua     serves a script
+//	luaserve check site.lua   loads a script and says what is wrong with it
+//
+// docs/exit-codes.md lists how it exits.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"luaserve/runtime"
+)
+
+// The exit codes; docs/exit-codes.md has them for users.
+const (
+	exitOK      = 0
+	exitRefused = 1 // the script, the address or the environment did not allow it
+	exitUsage   = 2
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// app is what the commands share: where they write, and the flags of all of them.
+type app struct {
+	stdout, stderr io.Writer
+	verbose        bool
+}
+
+// run executes the command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := &cobra.Command{
+		Use:           "luaserve",
+		Short:         "A web server whose configuration is a Lua script",
+		SilenceErrors: true, // printed here, once
+		SilenceUsage:  true,
+	}
+	parsed := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { parsed = true }
+	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand())
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case !parsed:
+		fmt.Fprintf(stderr, "%v\nsee %s --help\n", err, cmd.CommandPath())
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, err)
+	var le *runtime.LoadError
+	if a.verbose && errors.As(err, &le) && le.Traceback != "" {
+		fmt.Fprintln(stderr, le.Traceback)
+	}
+	return exitRefused
+}
+
+// logger writes to stderr.
+func (a *app) logger() *slog.Logger {
+	level := slog.LevelInfo
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	script := writeFile(t, dir, "site.lua", `
+		setup.listen "127.0.0.1:0"
+		setup.listen("unix:`+dir+`/s")
+		actions = respond "one"
+	`)
+	p := start(t, nil, "run", script)
+	if got := do(t, "GET", p.url, ""); got.body != "one" {
+		t.Errorf("got %q", got.body)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", dir+"/s")
+	}}}
+	resp, err := client.Get("http://x/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	client.CloseIdleConnections()
+	if string(body) != "one" {
+		t.Errorf("over the unix socket: got %q", body)
+	}
+
+	writeFile(t, dir, "site.lua", "setup.listen '127.0.0.1:0'\nactions = respnd 'two'")
+	p.signal(syscall.SIGHUP)
+	p.waitForLog("site.lua:2: unknown action")
+	if got := do(t, "GET", p.url, ""); got.body != "one" {
+		t.Errorf("behind a failed reload: got %q", got.body)
+	}
+	writeFile(t, dir, "site.lua", "setup.listen '127.0.0.1:0'\nactions = respond 'two'")
+	p.signal(syscall.SIGHUP)
+	p.waitForLog("the script was reloaded")
+	if got := do(t, "GET", p.url, ""); got.body != "two" {
+		t.Errorf("behind a reload: got %q", got.body)
+	}
+
+	code, stdout := p.end(syscall.SIGTERM)
+	if code != 0 || stdout != "listening on unix:"+dir+"/s\n" {
+		t.Errorf("exit %d, stdout %q", code, stdout)
+	}
+}
+
+func TestRunListenFlagsReplaceTheScripts(t *testing.T) {
+	script := writeFile(t, t.TempDir(), "site.lua", "setup.listen '127.0.0.1:1'\nactions = respond 'here'")
+	p := start(t, nil, "run", "--listen", "127.0.0.1:0", script)
+	if got := do(t, "GET", p.url, ""); got.body != "here" {
+		t.Errorf("got %q", got.body)
+	}
+	if code, _ := p.end(syscall.SIGINT); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// A request that is on its way when SIGTERM comes gets its whole answer.
+func TestRunDrains(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	script := writeFile(t, t.TempDir(), "site.lua", "actions = fastcgi '"+l.Addr().String()+"'")
+	p := start(t, nil, "run", script, "--listen", "127.0.0.1:0")
+	answer := make(chan response)
+	go func() { answer <- do(t, "GET", p.url, "") }()
+	backend, err := l.Accept() // the request waits for an application now
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan int)
+	go func() {
+		code, _ := p.end(syscall.SIGTERM)
+		ended <- code
+	}()
+	for { // until the server takes no more
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err != nil {
+			break
+		}
+		c.Close()
+	}
+	const head = "Content-Type: text/plain\r\n\r\n"
+	stdout := head + "whole"
+	record := append([]byte{1, 6, 0, 1, 0, byte(len(stdout)), 0, 0}, stdout...)
+	end := []byte{1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	if _, err := backend.Write(append(record, end...)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answer; got.StatusCode != 200 || got.body != "whole" {
+		t.Errorf("the request on its way got %d %q", got.StatusCode, got.body)
+	}
+	backend.Close()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	busy := taken.Addr().String()
+	dir := t.TempDir()
+	writeFile(t, dir, "busy.lua", "setup.listen '"+busy+"'\nactions = respond 'x'")
+	writeFile(t, dir, "silent.lua", "actions = respond 'x'")
+	writeFile(t, dir, "wrong.lua", "setup.listen '127.0.0.1:0'\nactions = respnd 'x'")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"run", "busy.lua"}, "listen " + busy + ": address already in use\n"},
+		{[]string{"demo", "--listen", busy}, "listen " + busy + ": address already in use\n"},
+		{[]string{"run", "silent.lua", "--listen", "127.0.0.1:0", "--listen", "nonsense:x"}, "listen nonsense:x: the port must be a number up to 65535\n"},
+		{[]string{"run", "silent.lua"}, "no address to listen on: the script has no setup.listen \"127.0.0.1:8080\", and none was given with --listen\n"},
+		{[]string{"run", "wrong.lua"}, "wrong.lua:2: unknown action \"respnd\"; did you mean \"respond\"?\n"},
+		{[]string{"run", "none.lua"}, "cannot read the script \"none.lua\": no such file or directory\n"},
+	} {
+		got := luaserve(t, dir, c.args...)
+		if got != (result{exitRefused, "", c.want}) {
+			t.Errorf("%q: got %+v, want exit 1 and %q", c.args, got, c.want)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"run"}, "expected one script, got 0 arguments: luaserve run SITE.lua [flags]\nsee luaserve run --help\n"},
+		{[]string{"check", "a", "b"}, "expected one script, got 2 arguments: luaserve check SITE.lua [flags]\nsee luaserve check --help\n"},
+		{[]string{"run", "--port", "80", "a.lua"}, "unknown flag: --port\nsee luaserve run --help\n"},
+		{[]string{"start"}, "unknown command \"start\" for \"luaserve\"\nsee luaserve --help\n"},
+	} {
+		if got := luaserve(t, "", c.args...); got != (result{exitUsage, "", c.want}) {
+			t.Errorf("%q: got %+v, want exit 2 and %q", c.args, got, c.want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	got := luaserve(t, "", "version")
+	if got.code != exitOK || !strings.HasPrefix(got.stdout, "luaserve ") || got.stderr != "" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"luaserve/runtime"
+	"luaserve/server"
+)
+
+// serve runs a script until a signal ends it. ready, if any, is called with the URLs once
+// all of them answer.
+func (a *app) serve(ctx context.Context, site string, listen []string, ready func(urls []string)) error {
+	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer restore()
+	context.AfterFunc(ctx, restore) // a second signal does not wait for anybody
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	log := a.logger()
+	s, err := server.New(server.Config{
+		Site:   site,
+		Listen: listen,
+		Load:   func(path string) (*runtime.Program, error) { return load(path, log) },
+		Log:    log,
+	})
+	if err != nil {
+		return err
+	}
+	var urls []string
+	for _, addr := range s.Addrs() {
+		urls = append(urls, urlOf(addr))
+		fmt.Fprintln(a.stdout, "listening on", urls[len(urls)-1])
+	}
+	if ready != nil {
+		ready(urls)
+	}
+	go reloadOn(ctx, hangup, s, log)
+	return s.Serve(ctx)
+}
+
+// urlOf is where clients find an address.
+func urlOf(addr net.Addr) string {
+	if addr.Network() == "unix" {
+		return "unix:" + addr.String()
+	}
+	return "http://" + addr.String()
+}
+
+// reloadOn loads the script again at each signal, until ctx is done.
+func reloadOn(ctx context.Context, hangup <-chan os.Signal, s *server.Server, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+		}
+		if err := s.Reload(); err != nil {
+			log.Error("the script was not reloaded; the old one goes on", "error", err)
+			continue
+		}
+		log.Info("the script was reloaded")
+	}
+}
