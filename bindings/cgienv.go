@@ -1,7 +1,6 @@
 package bindings
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -96,25 +95,22 @@ func (e *cgiEnv) addHeaders(mangle bool) {
 			e.add("CONTENT_TYPE", value)
 			continue
 		}
-		e.addHeader(first, headerVariable(name, mangle), name, value)
+		variable := headerVariable(name, mangle)
+		// without mangling X_A and X-A are the same variable: only the form with the dash
+		// counts then, so that nobody can smuggle a value in for it (RFC 3875, 4.1.18)
+		if !mangle && !plainName(name) && e.hasPlainHeader(variable) {
+			continue
+		}
+		e.addHeader(first, variable, name, value)
 	}
 }
 
 func (e *cgiEnv) addHeader(first int, variable, name, value string) {
 	for i := first; i < len(e.params); i++ {
-		if e.params[i].Name != variable {
-			continue
-		}
-		// without mangling X_A and X-A are the same variable: the form with the dash wins,
-		// so that nobody can smuggle a value in for it (RFC 3875, 4.1.18)
-		switch {
-		case plainName(name) && !e.headerIsPlain(variable):
-			e.params[i].Value = value
-		case !plainName(name) && e.headerIsPlain(variable):
-		default:
+		if e.params[i].Name == variable {
 			e.params[i].Value += joiner(name) + value
+			return
 		}
-		return
 	}
 	e.add(variable, value)
 }
@@ -126,9 +122,9 @@ func joiner(name string) string {
 	return ", "
 }
 
-// headerIsPlain reports whether the request has a header of letters, digits and dashes
+// hasPlainHeader reports whether the request has a header of letters, digits and dashes
 // that becomes this variable.
-func (e *cgiEnv) headerIsPlain(variable string) bool {
+func (e *cgiEnv) hasPlainHeader(variable string) bool {
 	for name := range e.vr.Request.Header.All() {
 		if plainName(name) && headerVariable(name, false) == variable {
 			return true
@@ -153,9 +149,6 @@ func isAlnum(c byte) bool {
 // headerVariable is the name of the environment variable of a header (lighttpd2,
 // cgi.mangle_env_names).
 func headerVariable(name string, mangle bool) string {
-	if http.CanonicalHeaderKey(name) == "Host" {
-		return "HTTP_HOST"
-	}
 	full := mangle && !plainName(name)
 	out := make([]byte, 0, len(name)+8)
 	out = append(out, "HTTP_"...)

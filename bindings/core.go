@@ -48,7 +48,10 @@ func coreModule() *runtime.Module {
 			{Name: "cgi.mangle_env_names", Type: runtime.TBool, Default: true,
 				Doc:     `Whether a request header whose name has other characters than letters, digits and "-" gets an environment name of its own (X_A becomes HTTP__X_5FA), so that it cannot pass for X-A.`,
 				Example: "setup.cgi.mangle_env_names(false)"},
-			{Name: "strict.post_content_length", Type: runtime.TBool, Default: true,
+			{Name: "buffer_request_body", Type: runtime.TBool, Default: true,
+				Doc:     "Accepted: a body of known length is streamed to the application; one of unknown length is buffered, because CGI needs the length.",
+				Example: "setup.buffer_request_body(false)"},
+			{Name: runtime.OptionStrictPost, Type: runtime.TBool, Default: true,
 				Doc:     "Whether a POST without Content-Length is answered with 411. It counts as set up, not per request.",
 				Example: "setup.strict.post_content_length(false)"},
 		},
@@ -148,6 +151,14 @@ func controlActions() []runtime.ActionDef {
 			Doc:     "Runs the action of the most specific network that the client's address is in.",
 			Example: `actions = map_cidr { ["10.0.0.0/8"] = respond "inside", all = respond(403) }`,
 			Params:  []runtime.Param{{Name: "actions", Type: runtime.TPairs, Doc: `network or list of networks to action; "all" and "default" match every client`}}},
+		{Name: "io.buffer_out", New: newNothing,
+			Doc:     "Accepted: a response is sent as the client takes it, so there is no queue whose size could be limited.",
+			Example: `actions = { action.io.buffer_out(65536), respond "ok" }`,
+			Params:  []runtime.Param{{Name: "limit", Type: runtime.TNumber, Doc: "bytes"}}},
+		{Name: "io.buffer_in", New: newNothing,
+			Doc:     "Accepted: a request body is read as the application takes it, so there is no queue whose size could be limited.",
+			Example: `actions = { action.io.buffer_in(65536), respond "ok" }`,
+			Params:  []runtime.Param{{Name: "limit", Type: runtime.TNumber, Doc: "bytes"}}},
 		{Name: "log.write", New: newLogWrite,
 			Doc:     "Writes a message to the log.",
 			Example: `actions = { log.write "%{req.remoteip} wants %{req.path}", respond "ok" }`,
@@ -211,6 +222,9 @@ func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		return act.Run(vr)
 	}), nil
 }
+
+// newNothing makes an action that is accepted and has nothing to do.
+func newNothing(*runtime.Builder, runtime.Args) (runtime.Action, error) { return runtime.List{}, nil }
 
 func newLogWrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	pattern := args.Pattern(0)

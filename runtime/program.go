@@ -44,6 +44,7 @@ type Program struct {
 	values     map[any]any
 	defaults   []any
 	serverTag  OptionRef
+	strictPost bool
 	listen     []string
 	wantStates int
 	root       *Node
@@ -58,6 +59,10 @@ type Program struct {
 
 // OptionServerTag is the option whose value becomes the Server header.
 const OptionServerTag = "server.tag"
+
+// OptionStrictPost is the option that demands a Content-Length of POST requests. Its value
+// when the script has been loaded counts.
+const OptionStrictPost = "strict.post_content_length"
 
 // Load runs the script in file once and returns the program that it describes. Every
 // error is a *[LoadError] that names the place, or says that the file cannot be read.
@@ -114,6 +119,9 @@ func (p *Program) load(file string) error {
 	if p.root, err = l.pipeline(globals, file); err != nil {
 		l.st.close()
 		return err
+	}
+	if i, ok := p.registry.options[OptionStrictPost]; ok {
+		p.strictPost, _ = p.defaults[i].(bool)
 	}
 	n := p.wantStates
 	if n == 0 {

@@ -190,7 +190,7 @@ func checkRequest(vr *VRequest, ex Exchange) error {
 			return Fail(400, "a %s request with a body", vr.Request.Method)
 		}
 	case "POST":
-		if ex.ContentLength() == 0 && !vr.Request.Header.Has("Content-Length") && !vr.Request.Header.Has("Transfer-Encoding") {
+		if vr.prog.strictPost && ex.ContentLength() == 0 && !vr.Request.Header.Has("Content-Length") && !vr.Request.Header.Has("Transfer-Encoding") {
 			return Fail(411, "a POST request needs a Content-Length")
 		}
 	}
