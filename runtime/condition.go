@@ -274,3 +274,19 @@ func combine(op string, conds []*Condition) *Condition {
 	}
 	return c
 }
+
+// Operator describes a comparison operator for the reference.
+type Operator struct {
+	Name string
+	Sign string // in lighttpd2's own configuration language
+	Doc  string
+}
+
+// Operators returns all comparison operators.
+func Operators() []Operator {
+	out := make([]Operator, len(condOps))
+	for i, o := range condOps {
+		out[i] = Operator{o.name, o.sign, o.doc}
+	}
+	return out
+}

@@ -206,3 +206,19 @@ func (l *LValue) addr(vr *VRequest) (netip.Addr, error) {
 	a, _ := netip.ParseAddr(s)
 	return a, nil
 }
+
+// Variable describes a condition variable for the reference.
+type Variable struct {
+	Name  string
+	Keyed bool // request.header["X"]
+	Doc   string
+}
+
+// Variables returns all condition variables.
+func Variables() []Variable {
+	out := make([]Variable, len(lvalueDefs))
+	for i, d := range lvalueDefs {
+		out[i] = Variable{d.name, d.keyed, d.doc}
+	}
+	return out
+}
