@@ -61,10 +61,14 @@ func (f *fastcgiBackend) Run(vr *runtime.VRequest) error {
 		return err
 	}
 	req := &fcgi.Request{Role: gofast.RoleResponder, Params: f.options.environment(vr, length), StdinLength: length}
-	if vr.BodyFiltered() {
-		req.Stdin, req.StdinLength = vr.In, -1
-	} else if length > 0 {
+	if length > 0 || vr.BodyFiltered() {
 		req.Stdin = vr.In
+	}
+	if vr.BodyFiltered() {
+		// filters run Lua: not in the goroutine that uploads, beside that of the request
+		if req.StdinLength, err = vr.In.Measure(vr.Program().MaxBufferedBody()); err != nil {
+			return err
+		}
 	}
 	log, ctx := vr.Log(), vr.Context()
 	stderr := func(line string) {
@@ -114,6 +118,9 @@ func (f *fastcgiBackend) send(ctx context.Context, req *fcgi.Request, stderr fun
 	return resp, nil
 }
 
+// statusClientClosed is what is logged when the client left first; nobody sees it.
+const statusClientClosed = 499
+
 // backendStatus says how a failure of a backend is answered (RFC 9110, 15.6).
 func backendStatus(err error) int {
 	var status *runtime.StatusError
@@ -127,6 +134,10 @@ func backendStatus(err error) int {
 			return http.StatusServiceUnavailable
 		case fcgi.Timeout:
 			return http.StatusGatewayTimeout
+		case fcgi.BadRequest:
+			return http.StatusBadRequest
+		case fcgi.Canceled:
+			return statusClientClosed
 		}
 	}
 	return http.StatusBadGateway

@@ -49,14 +49,6 @@ func (b *Builder) Pipeline(name string, a Action) *Node { return &Node{Name: nam
 // ActionValue makes a value of an action for Go callers.
 func ActionValue(n *Node) Value { return Value{kind: KindAction, action: n} }
 
-// BadCondition returns why the last condition that the script tried to build is none.
-func (b *Builder) BadCondition() error {
-	if b.load == nil {
-		return nil
-	}
-	return b.load.badCondition
-}
-
 // LuaFilterAction makes an action that puts an instance of the filter class at stack
 // index n of the calling Lua function into each request (lighttpd2, lighty.filter_in and
 // lighty.filter_out).

@@ -343,7 +343,6 @@ type Filter struct {
 
 	// handle is called when In got something or was closed; it moves what it wants to Out.
 	handle   func() error
-	finished func()
 	upstream *ChunkQueue
 	busy     bool // handle runs
 }

@@ -11,7 +11,7 @@ func TestConditions(t *testing.T) {
 	vr.Con.Remote = netip.MustParseAddrPort("127.0.0.1:5000")
 	vr.Request.Header.Insert("X-Foo", "bar")
 	vr.Request.Header.Insert("x-foo", "baz")
-	vr.body.length = 12
+	vr.body = &requestBody{length: 12}
 	tests := []struct {
 		lvalue, key, op, arg string
 		want                 bool

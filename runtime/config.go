@@ -239,6 +239,8 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		var args Args
 		if args, err = checkArgs(name, def.Params, given); err == nil {
 			node.Act, err = def.New(b, args)
+		} else {
+			err = b.explainCondition(def, err)
 		}
 	} else if index, ok := reg.options[name]; ok {
 		var value any
@@ -252,6 +254,17 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		err = unknown("action", name, b.names(accessAction))
 	}
 	return node, err
+}
+
+// explainCondition adds to a missing condition why it could not be built: the operator
+// said so in the log and returned nil.
+func (b *Builder) explainCondition(def *ActionDef, err error) error {
+	if b.load == nil || b.load.badCondition == nil || len(def.Params) == 0 || def.Params[0].Type != TCondition {
+		return err
+	}
+	reason := b.load.badCondition
+	b.load.badCondition = nil
+	return fmt.Errorf("the condition is invalid: %w", reason)
 }
 
 func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {

@@ -9,7 +9,7 @@ import (
 func testRequest(t *testing.T, target, host string) *VRequest {
 	t.Helper()
 	vr := &VRequest{prog: &Program{}}
-	vr.In, vr.Out = &vr.rawIn, &vr.rawOut
+	vr.In, vr.Out = &vr.noBody, &vr.rawOut
 	vr.Request.Method = "GET"
 	if err := vr.Request.URI.ParseTarget(target, host, "http"); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,6 @@ func FuzzPattern(f *testing.F) {
 			return
 		}
 		vr := &VRequest{}
-		vr.body.length = 0
 		vr.captures = append(vr.captures, match{host, []int{0, len(host)}})
 		p.Eval(vr, HostLabels(host))
 	})

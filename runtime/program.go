@@ -237,8 +237,9 @@ func (vr *VRequest) Subrequest(ctx context.Context, a Action) *Reply {
 	if vr.options != nil {
 		sub.options = append([]any(nil), vr.options...)
 	}
-	sub.In, sub.Out = &sub.rawIn, &sub.rawOut
-	sub.rawIn.closed = true
+	sub.noBody.closed = true
+	sub.rawIn, sub.Out = &sub.noBody, &sub.rawOut
+	sub.In = sub.rawIn
 	if err := sub.runSafely(a); err != nil {
 		sub.fail(err)
 	}

@@ -56,7 +56,7 @@ func writeScript(t testing.TB, script string) string {
 func testConfig(log *logBuffer, extra ...*runtime.Module) runtime.Config {
 	return runtime.Config{
 		Modules: append(bindings.Modules(), extra...), Scripts: scripts.FS,
-		Log: slog.New(slog.NewTextHandler(log, nil)), LuaBudget: 200 * time.Millisecond,
+		Log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 }
 
@@ -242,14 +242,22 @@ end`, sl.module())
 }
 
 func TestRunawayHandlerIsStopped(t *testing.T) {
-	s := load(t, say+`
+	log := &logBuffer{}
+	cfg := testConfig(log)
+	cfg.LuaBudget = 200 * time.Millisecond
+	p, err := runtime.Load(writeScript(t, say+`
 local function spin() while true do end end
 actions = {
   when(request.path:eq "/loop", spin),
   when(request.path:eq "/pcall", function() while true do pcall(spin) end end),
   when(request.path:eq "/recursion", function() local function f() return 1 + f() end; f() end),
   function(vr) say(vr, "fine") end,
-}`)
+}`), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	s := &site{p, log}
 	for _, path := range []string{"/loop", "/pcall", "/recursion", "/loop"} {
 		if status, body := s.get(path); status != 500 {
 			t.Errorf("%s: status %d, body %q", path, status, body)

@@ -35,11 +35,12 @@ type VRequest struct {
 	entered    []Action // pushed by enter_action, run last in first out
 	enters     int      // how many were run
 	pins       []*pin
-	running    *call // the Lua call that this request is in
-	body       requestBody
-	parent     *VRequest // of a subrequest
+	running    *call        // the Lua call that this request is in
+	body       *requestBody // nil when there is none
+	parent     *VRequest    // of a subrequest
 	reply      Reply
-	rawIn      ChunkQueue
+	noBody     ChunkQueue
+	rawIn      *ChunkQueue // the body before the in-filters
 	rawOut     ChunkQueue
 }
 
@@ -137,7 +138,7 @@ func (vr *VRequest) AddFilterOut(f *Filter) { vr.filtersOut = append(vr.filtersO
 func (vr *VRequest) AddFilterIn(f *Filter) { vr.In = f.connect(vr.In) }
 
 // BodyFiltered reports whether a filter may change the length of the request body.
-func (vr *VRequest) BodyFiltered() bool { return vr.In != &vr.rawIn }
+func (vr *VRequest) BodyFiltered() bool { return vr.In != vr.rawIn }
 
 // OnFinish has f called when the request is over.
 func (vr *VRequest) OnFinish(f func()) { vr.finishers = append(vr.finishers, f) }
@@ -160,12 +161,8 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = Connection{Local: ex.LocalAddr(), Remote: ex.RemoteAddr(), TLS: ex.TLS() != nil}
 	ex.EachHeader(vr.Request.Header.Insert)
-	vr.In, vr.Out = &vr.rawIn, &vr.rawOut
-	vr.body = requestBody{source: ex.Body(), length: ex.ContentLength()}
-	if vr.body.length != 0 && vr.body.source != nil {
-		vr.rawIn.AddStream(&vr.body)
-	}
-	vr.rawIn.closed = vr.body.length == 0
+	vr.setBody(ex)
+	vr.Out = &vr.rawOut
 	scheme := "http"
 	if vr.Con.TLS {
 		scheme = "https"
@@ -177,6 +174,20 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 		return err
 	}
 	return nil
+}
+
+// setBody makes the queue of the request body. A body and its queue are not reused with
+// the request: a backend may still be in a Read of them when the request is over.
+func (vr *VRequest) setBody(ex Exchange) {
+	if source, length := ex.Body(), ex.ContentLength(); source != nil && length != 0 {
+		vr.body = &requestBody{source: source, length: length}
+		vr.rawIn = &ChunkQueue{}
+		vr.rawIn.AddStream(vr.body)
+	} else {
+		vr.noBody = ChunkQueue{closed: true}
+		vr.rawIn = &vr.noBody
+	}
+	vr.In = vr.rawIn
 }
 
 // checkRequest refuses requests that no pipeline should see.
@@ -207,8 +218,9 @@ func (vr *VRequest) release() {
 		f.Out.Reset()
 	}
 	vr.rawOut.Reset()
-	vr.rawIn.Reset()
-	vr.body.close()
+	if vr.body != nil {
+		vr.body.close()
+	}
 	for _, p := range vr.pins {
 		p.release()
 	}
@@ -294,6 +306,9 @@ var ErrBodyTooLarge = errors.New("the request body is too large")
 // ContentLength returns the length of the request body in bytes. A chunked body is read
 // and buffered first, up to [Config.MaxBufferedBody].
 func (vr *VRequest) ContentLength() (int64, error) {
+	if vr.body == nil {
+		return 0, nil
+	}
 	return vr.body.total(vr.prog.maxBody)
 }
 

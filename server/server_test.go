@@ -388,6 +388,10 @@ func TestPanicIsLoggedAndCutsTheConnection(t *testing.T) {
 	if body, err := get(http.DefaultClient, url); err == nil {
 		t.Errorf("the client got a complete answer: %q", body)
 	}
+	deadline := time.Now().Add(5 * time.Second) // the client may know before it is logged
+	for !strings.Contains(log.String(), "panic=broken") && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
 	if s := log.String(); !strings.Contains(s, "panic=broken") || !strings.Contains(s, "server_test.go") {
 		t.Errorf("the log does not say what and where: %s", s)
 	}

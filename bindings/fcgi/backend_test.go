@@ -286,6 +286,13 @@ func mustFetch(t testing.TB, c *Client, r *Request) (*Response, string) {
 	return resp, body
 }
 
+// tryFetch is mustFetch for goroutines beside that of the test.
+func tryFetch(t testing.TB, c *Client, r *Request) {
+	if _, _, err := fetch(guard(t), c, r); err != nil {
+		t.Errorf("got error %v", err)
+	}
+}
+
 // wantError checks an error's kind and op.
 func wantError(t testing.TB, err error, op string, kind Kind) *Error {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -11,6 +12,25 @@ import (
 
 // fullBacklog returns a unix socket whose backlog has no room for one more connection.
 func fullBacklog(t *testing.T) (path string, l net.Listener) {
+	t.Helper()
+	path, l = smallBacklog(t)
+	fill(t, path)
+	return path, l
+}
+
+// fill connects to a socket until it takes no more.
+func fill(t *testing.T, path string) {
+	for {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+}
+
+// smallBacklog returns a unix socket where one connection may wait to be accepted.
+func smallBacklog(t *testing.T) (path string, l net.Listener) {
 	t.Helper()
 	path = socketPath(t)
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -30,13 +50,7 @@ func fullBacklog(t *testing.T) (path string, l net.Listener) {
 	}
 	f.Close()
 	t.Cleanup(func() { l.Close() })
-	for {
-		c, err := net.Dial("unix", path)
-		if err != nil {
-			return path, l
-		}
-		t.Cleanup(func() { c.Close() })
-	}
+	return path, l
 }
 
 func TestBacklogFull(t *testing.T) {
@@ -67,4 +81,42 @@ func TestBacklogClears(t *testing.T) {
 	if _, body := mustFetch(t, c, get()); body != "body" {
 		t.Errorf("got %q", body)
 	}
+}
+
+// A connection that is done does not keep the only worker while others cannot even connect.
+func TestBacklogGetsWorker(t *testing.T) {
+	path, l := smallBacklog(t)
+	gate, begun := make(chan struct{}), make(chan struct{}, 2)
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p := &peer{Conn: nc, r: bufio.NewReader(nc)}
+			p.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // for those who say nothing
+			for {
+				if _, err := p.request(); err != nil {
+					break
+				}
+				p.SetReadDeadline(time.Time{})
+				begun <- struct{}{}
+				<-gate
+				p.send(stdout("\nbody"), end(0))
+			}
+			nc.Close()
+		}
+	}()
+	c := NewClient(Config{Network: "unix", Address: path, ConnectTimeout: 20 * time.Second})
+	defer c.Close()
+	var wg sync.WaitGroup
+	wg.Go(func() { tryFetch(t, c, get()) })
+	<-begun
+	fill(t, path)
+	wg.Go(func() { tryFetch(t, c, get()) })
+	for c.pool.starving.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	close(gate)
+	wg.Wait()
 }

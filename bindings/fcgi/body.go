@@ -77,9 +77,6 @@ func (a *answer) settle(c *conn) {
 		if !whole && !(typ == typeStdout && length > 0) {
 			return
 		}
-		if typ == typeStdout && length > 0 && a.noBody {
-			return
-		}
 		ended, err := a.step(c)
 		if err != nil {
 			a.broke(c, err)

@@ -141,6 +141,7 @@ func TestLineSplitter(t *testing.T) {
 		{"nothing", []string{"", ""}, nil},
 		{"as long as allowed", []string{long + "\n" + "b\n"}, []string{long, "b"}},
 		{"as long as allowed, in pieces", []string{long, "\n", "b\n"}, []string{long, "b"}},
+		{"as long as allowed, crlf", []string{long + "\r\nb\n"}, []string{long, "b"}},
 		{"too long", []string{long + long + "tail\nnext\n"}, []string{long, long, "tail", "next"}},
 		{"too long, at the edge", []string{long + long + "\nnext\n"}, []string{long, long, "next"}},
 		{"carriage return inside", []string{"a\rb\n"}, []string{"a\rb"}},

@@ -227,6 +227,17 @@ func TestAnswerBeforeRequest(t *testing.T) {
 	}
 }
 
+// A head that never ends does not fill the memory.
+func TestEndlessHead(t *testing.T) {
+	b := startBackend(t, func(p *peer) {
+		p.request()
+		for p.send(stdout(strings.Repeat("A: 1\n", 1000))) == nil {
+		}
+	})
+	_, err := b.client(t).Do(guard(t), get(), nil)
+	wantError(t, err, "head", BadResponse)
+}
+
 func TestContextDeadline(t *testing.T) {
 	b := startBackend(t, func(p *peer) {
 		p.request()

@@ -14,6 +14,7 @@ type scripted struct {
 	data   *bytes.Reader
 	chunk  int
 	closed bool
+	fail   error // of writing
 }
 
 func (s *scripted) Read(p []byte) (int, error) {
@@ -26,7 +27,13 @@ func (s *scripted) Read(p []byte) (int, error) {
 	return s.data.Read(p)
 }
 
-func (s *scripted) Write(p []byte) (int, error)      { return len(p), nil }
+func (s *scripted) Write(p []byte) (int, error) {
+	if s.fail != nil {
+		return 0, s.fail
+	}
+	return len(p), nil
+}
+
 func (s *scripted) Close() error                     { s.closed = true; return nil }
 func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
 func (s *scripted) SetWriteDeadline(time.Time) error { return nil }

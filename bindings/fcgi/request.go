@@ -69,27 +69,6 @@ func FromGofast(r *gofast.Request, order []string) *Request {
 	return req
 }
 
-// Prepare runs middleware over r, the first outermost, and returns the request that comes
-// out at the inner end. The middleware gets a nil gofast.Client and must call the handler
-// it wraps; a middleware that refuses returns an error, which Prepare returns.
-func Prepare(r *gofast.Request, middleware ...gofast.Middleware) (*gofast.Request, error) {
-	var out *gofast.Request
-	handler := gofast.SessionHandler(func(_ gofast.Client, r *gofast.Request) (*gofast.ResponsePipe, error) {
-		out = r
-		return nil, nil
-	})
-	for _, m := range slices.Backward(middleware) {
-		handler = m(handler)
-	}
-	if _, err := handler(nil, r); err != nil {
-		return nil, err
-	}
-	if out == nil {
-		return nil, errors.New("a gofast middleware did not call the handler it wraps")
-	}
-	return out, nil
-}
-
 // stdinLength returns the length of the request body in bytes, -1 when it is not known.
 func (r *Request) stdinLength() int64 {
 	if r.Stdin == nil {

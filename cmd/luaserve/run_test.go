@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestRun(t *testing.T) {
@@ -85,13 +86,7 @@ func TestRunDrains(t *testing.T) {
 		code, _ := p.end(syscall.SIGTERM)
 		ended <- code
 	}()
-	for { // until the server takes no more
-		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
-		if err != nil {
-			break
-		}
-		c.Close()
-	}
+	waitClosed(p.url)
 	const head = "Content-Type: text/plain\r\n\r\n"
 	stdout := head + "whole"
 	record := append([]byte{1, 6, 0, 1, 0, byte(len(stdout)), 0, 0}, stdout...)
@@ -105,6 +100,45 @@ func TestRunDrains(t *testing.T) {
 	backend.Close()
 	if code := <-ended; code != 0 {
 		t.Errorf("exit %d", code)
+	}
+}
+
+// Whoever presses Ctrl-C twice does not want to wait for requests.
+func TestRunSecondSignal(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	script := writeFile(t, t.TempDir(), "site.lua", "actions = fastcgi '"+l.Addr().String()+"'")
+	p := start(t, nil, "run", script, "--listen", "127.0.0.1:0")
+	client, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	backend, err := l.Accept() // the request waits for an application that says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backend.Close()
+	p.signal(syscall.SIGINT)
+	waitClosed(p.url)
+	if code, _ := p.end(syscall.SIGINT); code != -1 {
+		t.Errorf("exit %d, want the end by a signal", code)
+	}
+}
+
+// waitClosed waits until nobody listens on a URL.
+func waitClosed(url string) {
+	for {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			return
+		}
+		c.Close()
+		time.Sleep(time.Millisecond)
 	}
 }
 

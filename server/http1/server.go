@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"luaserve/runtime"
@@ -90,8 +91,7 @@ func (s *Server) Serve(l net.Listener) error {
 			if s.closing.Load() {
 				return ErrServerClosed
 			}
-			var ne net.Error
-			if errors.Is(err, net.ErrClosed) || !errors.As(err, &ne) || !ne.Temporary() { //nolint:staticcheck // the only way to see EMFILE
+			if !passes(err) {
 				return err
 			}
 			s.log.Warn("cannot accept a connection; pausing", "error", err, "pause", pause)
@@ -106,6 +106,17 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		go s.run(rwc)
 	}
+}
+
+// passes reports whether accepting may succeed again: the process or the machine is out of
+// descriptors or memory, or the client has left already.
+func passes(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) track(rwc net.Conn) bool {

@@ -3,6 +3,7 @@ package http1_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,7 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"luaserve/bindings"
@@ -177,6 +180,30 @@ actions = { lighty.filter_out(F), lighty.filter_out(F), respond "x" }`, http1.Co
 	defer resp.Body.Close()
 	if b, err := io.ReadAll(resp.Body); err == nil && resp.StatusCode == 200 {
 		t.Errorf("a complete-looking answer: %q", b)
+	}
+}
+
+// HTTP/1.0 has no chunks: there only a reset tells that the answer is not the whole.
+func TestIncompleteHTTP10AnswerIsReset(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("the backend died")))
+	srv := http1.New(http1.Config{
+		Handle: func(runtime.Exchange) *runtime.Reply { return runtime.NewReply(http.StatusOK, -1, io.NopCloser(body)) },
+		Log:    slog.New(slog.DiscardHandler),
+	})
+	go srv.Serve(l)
+	defer srv.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+	if got, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %q, %v; want a reset", got, err)
 	}
 }
 

@@ -169,7 +169,10 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 func (c *conn) abort(err error) {
 	c.srv.log.Debug("response cut", "error", err, "target", c.head.target)
 	if t, ok := c.rwc.(*net.TCPConn); ok && c.head.proto == "HTTP/1.0" {
-		t.SetLinger(0) // a body that ends with the connection needs a reset to be told apart
+		// a body that ends with the connection needs a reset to be told apart; closing
+		// here keeps a lingering close from ending it in an orderly way first
+		t.SetLinger(0)
+		t.Close()
 	}
 }
 

@@ -1,0 +1,3 @@
+<?php
+error_log('the script is not content');
+echo "fine\n";

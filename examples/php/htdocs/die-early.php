@@ -1,0 +1,3 @@
+<?php
+// Dies before it said anything.
+exec('kill -9 ' . getmypid());
