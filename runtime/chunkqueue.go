@@ -347,6 +347,15 @@ type Filter struct {
 	busy     bool // handle runs
 }
 
+// NewFilter makes a filter of a Go function. handle is called each time in got something
+// or was closed; it moves what it wants to out, and closes out when in is closed and
+// everything has been moved. An error cuts the body.
+func NewFilter(handle func(in, out *ChunkQueue) error) *Filter {
+	f := &Filter{In: &ChunkQueue{}, Out: &ChunkQueue{}}
+	f.handle = func() error { return handle(f.In, f.Out) }
+	return f
+}
+
 // pull is the source of Out: it brings one piece through the filter.
 func (f *Filter) pull() error {
 	if f.busy {
