@@ -1,17 +1,21 @@
 module luaserve
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/cubewise-code/go-mime v0.0.0-20200519001935-8c5762b177d8
+	github.com/go-crypt/x v0.4.17
 	github.com/spf13/cobra v1.10.2
 	github.com/yookoala/gofast v0.8.0
 	github.com/yuin/gopher-lua v1.1.2
+	golang.org/x/crypto v0.58.0
 	golang.org/x/tools v0.0.0-20200908211811-12e1bf57a112
 	layeh.com/gopher-luar v1.0.11
 )
 
 require (
+	github.com/andybalholm/brotli v1.2.8 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 )

@@ -19,9 +19,6 @@ func accessModule() *runtime.Module {
 			{Name: "access.deny", New: newDeny(http.StatusForbidden),
 				Doc:     "Answers with 403.",
 				Example: `actions = { when(request.path:prefix "/private/", { access.deny() }), respond "public" }`},
-			{Name: "auth.deny", New: newDeny(http.StatusUnauthorized),
-				Doc:     "Answers with 401.",
-				Example: `actions = { when(request.environment["REMOTE_USER"]:ne "admin", { auth.deny() }), respond "hello admin" }`},
 		},
 	}
 }

@@ -14,7 +14,12 @@ func Modules() []*runtime.Module {
 		redirectModule(),
 		rewriteModule(),
 		accessModule(),
+		authModule(),
+		limitModule(),
 		fastcgiModule(),
+		scgiModule(),
+		proxyModule(),
+		balanceModule(),
 		luaModule(),
 		requestAPIModule(),
 	}

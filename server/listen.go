@@ -93,7 +93,7 @@ func listen(text string) (net.Listener, error) {
 func parseAddress(text string) (network, addr string, err error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if path == "" {
-			return "", "", errors.New("expected a path behind unix:")
+			return "", "", errors.New("expected a path behind \"unix:\"")
 		}
 		return "unix", path, nil
 	}

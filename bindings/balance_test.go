@@ -1,0 +1,286 @@
+package bindings_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"luaserve/bindings"
+	"luaserve/runtime"
+)
+
+// loadError loads a script and returns what speaks against it.
+func loadError(t *testing.T, script string) error {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "site.lua")
+	if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := runtime.Load(file, runtime.Config{Modules: bindings.Modules(), Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		p.Close()
+	}
+	return err
+}
+
+// Who gets which of the requests; each backend answers with a letter.
+func TestBalanceOrder(t *testing.T) {
+	tests := []struct{ name, script, want string }{
+		{"round robin", `balance.rr { respond "a", respond "b", respond "c" }`, "abcabca"},
+		{"several arguments", `balance.rr(respond "a", respond "b")`, "abababa"},
+		{"one backend", `balance.rr(respond "a")`, "aaaaaaa"},
+		{"lists as backends", `balance.rr { { header.add("X", "1"), respond "a" }, { respond "b" } }`, "abababa"},
+		{"functions as backends", `(function() local a = respond "a"; return balance.rr { function(vr) vr:enter_action(a) end, respond "b" } end)()`, "abababa"},
+		{"shortest queue, all idle", `balance.sqf { respond "a", respond "b" }`, "aaaaaaa"},
+		{"dead ones between", `balance.rr { proxy "unix:@DIR@/x", respond "b", scgi "unix:@DIR@/x", fastcgi "unix:@DIR@/x", respond "e" }`, "bebebeb"},
+		{"shortest queue with a dead one", `balance.sqf { proxy "unix:@DIR@/x", respond "b" }`, "bbbbbbb"},
+		{"nested", `balance.rr { balance.rr { proxy "unix:@DIR@/x", scgi "unix:@DIR@/x" }, respond "b" }`, "bbbbbbb"},
+		{"handled before", `{ respond "e", balance.rr { respond "a" } }`, "eeeeeee"},
+		{"with debug", `{ balance.debug(true), balance.rr { respond "a" } }`, "aaaaaaa"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			site := luaScript(t, "actions = "+tt.script)
+			got := ""
+			for range tt.want {
+				got += text(site.get("/"))
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q\n%s", got, tt.want, site.log)
+			}
+		})
+	}
+}
+
+func TestBalanceArguments(t *testing.T) {
+	for script, want := range map[string]string{
+		`balance.rr {}`:                   "the list of backends is empty",
+		`balance.rr()`:                    "the list of backends is empty",
+		`balance.sqf "x"`:                 "expected a list of actions, got a string",
+		`balance.rr { respond "a", "b" }`: "entry 2: expected an action, got a string",
+		`balance.rr { a = respond "a" }`:  "expected an action",
+	} {
+		if err := loadError(t, "actions = "+script); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", script, err, want)
+		}
+	}
+}
+
+// fullFastCGI is an application that refuses every request as overloaded (FastCGI 5.5).
+func fullFastCGI(t *testing.T) (addr string) {
+	return rawUpstream(t, func(c net.Conn, r *bufio.Reader) {
+		r.ReadByte()
+		c.Write([]byte{1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0})
+		io.Copy(io.Discard, r)
+	})
+}
+
+// Which failures lead to another backend. The one behind it answers with the request body.
+func TestBalanceFailover(t *testing.T) {
+	be := startBackend(t)
+	breaks := rawUpstream(t, func(_ net.Conn, r *bufio.Reader) { readHead(r) })
+	full := fullFastCGI(t)
+	large := strings.Repeat("x", 300_000)
+	tests := []struct {
+		name, first, body string
+		status            int
+	}{
+		{"proxy, refused", `proxy "unix:@DIR@/x"`, "", 200},
+		{"proxy, refused, with a body", `proxy "unix:@DIR@/x"`, "abc", 200},
+		{"proxy, refused, with a large body", `proxy "unix:@DIR@/x"`, large, 200},
+		{"scgi, refused, with a body", `scgi "unix:@DIR@/x"`, "abc", 200},
+		{"scgi, refused, with a large body", `scgi "unix:@DIR@/x"`, large, 200},
+		{"fastcgi, refused, with a body", `fastcgi "unix:@DIR@/x"`, "abc", 200},
+		{"fastcgi, refused, with a large body", `fastcgi "unix:@DIR@/x"`, large, 200},
+		{"two that refuse", `balance.rr { fastcgi "unix:@DIR@/x", scgi "unix:@DIR@/x" }`, "abc", 200},
+		{"overloaded", `fastcgi "@FULL@"`, "", 200},
+		{"overloaded, with a body", `fastcgi "@FULL@"`, "abc", 200},
+		{"overloaded, with a large body", `fastcgi "@FULL@"`, large, 503},
+		{"the request was sent", `proxy "@BREAKS@"`, "", 502},
+		{"the request was sent, with a body", `proxy "@BREAKS@"`, "abc", 502},
+		{"an error of a script", `function(vr) error("no") end`, "", 500},
+		{"the application's own 503", `respond(503)`, "", 503},
+		{"a body that runs through a filter", `{ function(vr) vr:add_filter_in(Pass:new(vr)) end, scgi "unix:@DIR@/x" }`, "abc", 200},
+		{"a large one", `{ function(vr) vr:add_filter_in(Pass:new(vr)) end, scgi "unix:@DIR@/x" }`, large, 200},
+	}
+	for _, tt := range tests {
+		for _, second := range []string{be.FCGI, be.SCGI} {
+			action := "fastcgi"
+			if second == be.SCGI {
+				action = "scgi"
+			}
+			t.Run(tt.name+", then "+action, func(t *testing.T) {
+				first := strings.NewReplacer("@FULL@", full, "@BREAKS@", breaks).Replace(tt.first)
+				site := luaScript(t, fmt.Sprintf("%s\nactions = balance.rr { %s, %s %q }", passFilter, first, action, second))
+				method := "GET"
+				if tt.body != "" {
+					method = "POST"
+				}
+				r := httptest.NewRequest(method, "/?stdin=1", strings.NewReader(tt.body))
+				r.Header.Set("Content-Length", strconv.Itoa(len(tt.body)))
+				resp := site.do(r)
+				body := text(resp)
+				if resp.StatusCode != tt.status || tt.status == 200 && body != tt.body {
+					t.Errorf("got %d, %.100q\n%s", resp.StatusCode, body, site.log)
+				}
+			})
+		}
+	}
+}
+
+// A body of unknown length moves on as long as it is untouched. FastCGI reads a short one
+// before it connects.
+func TestBalanceChunked(t *testing.T) {
+	be := startBackend(t)
+	large := strings.Repeat("x", 300_000)
+	for _, tt := range []struct {
+		first, body string
+		status      int
+	}{
+		{"proxy", "abc", 200}, {"scgi", "abc", 200}, {"fastcgi", "abc", 503},
+		{"proxy", large, 200}, {"scgi", large, 200}, {"fastcgi", large, 200},
+	} {
+		site := luaScript(t, fmt.Sprintf(`actions = balance.rr { %s "unix:@DIR@/x", proxy %q }`, tt.first, be.HTTP))
+		resp, err := http.Post("http://"+site.listen(t)+"/?stdin=1", "text/plain", io.MultiReader(strings.NewReader(tt.body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := text(resp)
+		resp.Body.Close()
+		if resp.StatusCode != tt.status || tt.status == 200 && body != tt.body {
+			t.Errorf("%s, %d bytes: got %d, %.100q\n%s", tt.first, len(tt.body), resp.StatusCode, body, site.log)
+		}
+	}
+}
+
+// When no backend can be reached the answer is a 503 at once, and the log says why.
+func TestBalanceAllDead(t *testing.T) {
+	for script, want := range map[string]string{
+		`balance.rr { proxy "unix:@DIR@/x", fastcgi "unix:@DIR@/y" }`: "none of 2 backends can be reached: ",
+		`balance.sqf { scgi "unix:@DIR@/x" }`:                         "scgi: backend unix:",
+	} {
+		site := luaScript(t, "actions = "+script)
+		for range 3 {
+			if r := site.get("/"); r.StatusCode != 503 {
+				t.Errorf("status %d", r.StatusCode)
+			}
+		}
+		log := site.log.String()
+		if !strings.Contains(log, want) || strings.Count(log, "backend left out") != strings.Count(script, "unix:") {
+			t.Errorf("log:\n%s", log)
+		}
+	}
+}
+
+// A backend that is back gets requests again.
+func TestBalanceRecovers(t *testing.T) {
+	site := luaScript(t, `actions = balance.rr(proxy "unix:@DIR@/x")`)
+	if r := site.get("/"); r.StatusCode != 503 {
+		t.Fatalf("status %d", r.StatusCode)
+	}
+	l, err := net.Listen("unix", filepath.Join(site.dir, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "back") })}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	if got := text(site.get("/")); got != "back" {
+		t.Errorf("got %q", got)
+	}
+	if !strings.Contains(site.log.String(), "backend works again") {
+		t.Errorf("log:\n%s", site.log)
+	}
+}
+
+// Requests in progress count until their response was passed on.
+func TestBalanceShortestQueue(t *testing.T) {
+	arrived, answer := make(chan string), make(chan bool)
+	var list []string
+	for _, name := range []string{"a", "b", "c"} {
+		up := rawUpstream(t, func(c net.Conn, r *bufio.Reader) {
+			for strings.HasPrefix(readHead(r), "GET") {
+				arrived <- name
+				<-answer
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		})
+		list = append(list, fmt.Sprintf("proxy %q", up))
+	}
+	site := luaScript(t, "actions = balance.sqf { "+strings.Join(list, ", ")+" }")
+	var wg sync.WaitGroup
+	got := ""
+	for range 7 {
+		wg.Go(func() { site.get("/") })
+		got += <-arrived
+	}
+	if got != "abcabca" {
+		t.Errorf("got %q", got)
+	}
+	for range 7 {
+		answer <- true
+	}
+	wg.Wait()
+	for range 3 { // all idle again
+		wg.Go(func() { site.get("/") })
+		if name := <-arrived; name != "a" {
+			t.Errorf("got %q", name)
+		}
+		answer <- true
+		wg.Wait()
+	}
+}
+
+// Under load, with a backend that comes and goes, nobody notices.
+func TestBalanceUnderLoad(t *testing.T) {
+	site := luaScript(t, `actions = balance.sqf { proxy "unix:@DIR@/x", respond "b" }`)
+	stop := make(chan bool)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			l, err := net.Listen("unix", filepath.Join(site.dir, "x"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c, err := l.Accept()
+			if err == nil {
+				readHead(bufio.NewReader(c))
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na")
+				c.Close()
+			}
+			l.Close()
+		}
+	})
+	var load sync.WaitGroup
+	for range 16 {
+		load.Go(func() {
+			for range 100 {
+				if r := site.get("/"); r.StatusCode != 200 && r.StatusCode != 502 {
+					t.Errorf("status %d", r.StatusCode)
+				}
+			}
+		})
+	}
+	load.Wait()
+	close(stop)
+	if c, err := net.Dial("unix", filepath.Join(site.dir, "x")); err == nil {
+		c.Close()
+	}
+	wg.Wait()
+}

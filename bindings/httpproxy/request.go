@@ -1,0 +1,217 @@
+package httpproxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Field is one header field.
+type Field struct{ Name, Value string }
+
+// Request is one request to an upstream. [Client.Do] does not change it, and must be the only
+// one to use Body until it returns.
+type Request struct {
+	Method string
+	Target string // path and query, sent byte for byte
+	Host   string // the value of Host, may be empty
+	// Header gives the other fields, in their order. Those that belong to one connection,
+	// those that Connection names, Host, Content-Length, Expect and Proxy are left out.
+	Header iter.Seq2[string, string]
+	// Own are fields of the gateway. They come last and replace those of their names, also
+	// where a name is written with "_" for "-".
+	Own []Field
+	// Body is the request body. It is not used when Length is 0.
+	Body io.Reader
+	// Length is the number of bytes to take from Body; fewer are an error. -1 means all
+	// there are, sent in chunks.
+	Length int64
+}
+
+const (
+	// inlineBody is the longest request body, in bytes, that goes out in one write with the
+	// head and is kept for a repetition.
+	inlineBody = 32 << 10
+	// keepBuffer is the largest buffer, in bytes, that is worth keeping.
+	keepBuffer = 128 << 10
+)
+
+// wire is a request as it goes over the connection.
+type wire struct {
+	bytes      []byte // the head, and the body when it was loaded
+	inline     int    // length of the body to load, -1 when it was
+	repeatable bool   // the request may be sent a second time
+	stream     bool   // the body is sent behind bytes
+}
+
+var wires = sync.Pool{New: func() any { return &wire{bytes: make([]byte, 0, 2<<10)} }}
+
+func newWire(r *Request) (w *wire, err error) {
+	w = wires.Get().(*wire)
+	if w.bytes, err = r.appendHead(w.bytes[:0]); err != nil {
+		w.free()
+		return nil, err
+	}
+	w.stream = r.Length < 0 || r.Length > inlineBody
+	w.inline = 0
+	if !w.stream {
+		w.inline = int(r.Length)
+	}
+	w.repeatable = !w.stream && idempotent(r.Method)
+	return w, nil
+}
+
+// free gives the buffer back.
+func (w *wire) free() {
+	if cap(w.bytes) <= keepBuffer {
+		wires.Put(w)
+	}
+}
+
+// load reads a short body, once. It is called when there is a connection, so that the body
+// is still untouched when there is none.
+func (w *wire) load(r *Request) error {
+	if w.inline <= 0 {
+		return nil
+	}
+	n := len(w.bytes)
+	w.bytes = append(w.bytes, make([]byte, w.inline)...)
+	w.inline = -1
+	_, err := io.ReadFull(r.Body, w.bytes[n:])
+	return shortBody(err)
+}
+
+// shortBody makes the end of a body that came too early an error of its own.
+func shortBody(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("the request body is shorter than its length: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// idempotent reports whether doing the request twice is as good as once (RFC 9110 section
+// 9.2.2).
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// appendHead appends the request head (RFC 9112 sections 3 and 6), or returns why it cannot
+// be sent.
+func (r *Request) appendHead(dst []byte) ([]byte, error) {
+	if err := r.checkLine(); err != nil {
+		return dst, err
+	}
+	dst = append(dst, r.Method...)
+	dst = append(dst, ' ')
+	dst = append(dst, r.Target...)
+	dst = append(dst, " HTTP/1.1\r\n"...)
+	dst, err := appendField(dst, "Host", r.Host)
+	if err == nil {
+		dst, err = r.appendFields(dst)
+	}
+	if err != nil {
+		return dst, err
+	}
+	switch {
+	case r.Length < 0:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case r.Length > 0 || r.Method != http.MethodGet && r.Method != http.MethodHead:
+		dst = append(dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, r.Length, 10)
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, "\r\n"...), nil
+}
+
+// checkLine returns why the first line of the request cannot be sent.
+func (r *Request) checkLine() error {
+	switch {
+	case !isToken(r.Method):
+		return fmt.Errorf("the method %q is not a token", r.Method)
+	case r.Method == http.MethodConnect:
+		return errors.New("CONNECT cannot be passed on")
+	case r.Target == "" || strings.ContainsFunc(r.Target, isSpaceOrControl):
+		return fmt.Errorf("the target %q cannot be sent", r.Target)
+	case strings.ContainsFunc(r.Host, isSpaceOrControl):
+		return fmt.Errorf("the host %q cannot be sent", r.Host)
+	}
+	return nil
+}
+
+// appendFields appends the fields that are passed on.
+func (r *Request) appendFields(dst []byte) (_ []byte, err error) {
+	if r.Header != nil {
+		var named tokens
+		for name, value := range r.Header {
+			if isName(name, "connection") {
+				named = named.add(value)
+			}
+		}
+		for name, value := range r.Header {
+			if perConnection(name) || notPassedOn(name) || named.has(name) || r.replaces(name) {
+				continue
+			}
+			if dst, err = appendField(dst, name, value); err != nil {
+				return dst, err
+			}
+		}
+	}
+	for _, f := range r.Own {
+		if dst, err = appendField(dst, f.Name, f.Value); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+func appendField(dst []byte, name, value string) ([]byte, error) {
+	if !isToken(name) {
+		return dst, fmt.Errorf("the header name %q is not a token", name)
+	}
+	if strings.ContainsAny(value, "\r\n\x00") {
+		return dst, fmt.Errorf("the header %s has a line break or a NUL in its value", name)
+	}
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...), nil
+}
+
+// notPassedOn reports whether a field of the request is the gateway's own business. Proxy
+// would become HTTP_PROXY where the upstream runs CGI programs (httpoxy).
+func notPassedOn(name string) bool {
+	switch len(name) {
+	case len("host"):
+		return isName(name, "host")
+	case len("proxy"):
+		return isName(name, "proxy")
+	case len("expect"):
+		return isName(name, "expect")
+	case len("content-length"):
+		return isName(name, "content-length")
+	}
+	return false
+}
+
+// replaces reports whether an own field takes the place of one called name. An upstream that
+// makes variables of fields cannot tell "_" from "-".
+func (r *Request) replaces(name string) bool {
+	for _, f := range r.Own {
+		if len(f.Name) != len(name) {
+			continue
+		}
+		if strings.EqualFold(f.Name, strings.ReplaceAll(name, "_", "-")) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,79 @@
+package httpproxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// Response is the final answer of an upstream.
+type Response struct {
+	Status int // from 200 to 999
+	// Header has the fields in the order of their names, without what belongs to one
+	// connection only. The Content-Length of the answer to HEAD and of 304 is that of the
+	// body which is not there.
+	Header []Field
+	// Data is the whole body, when it came together with the head; Body is empty then.
+	Data []byte
+	// Body is never nil. Read returns io.EOF only at the end of the message; a body that
+	// broke off is an [Error] that matches io.ErrUnexpectedEOF. Close closes the connection
+	// unless the end was read. One goroutine at a time may use Body.
+	Body io.ReadCloser
+}
+
+func newResponse(cn *conn, resp *http.Response) (*Response, error) {
+	out := &Response{Status: resp.StatusCode, Header: responseFields(resp.Header), Body: http.NoBody}
+	n := resp.ContentLength
+	switch {
+	case resp.Body == http.NoBody:
+	case 0 < n && n <= int64(cn.br.Buffered()):
+		out.Data = make([]byte, n)
+		if _, err := io.ReadFull(resp.Body, out.Data); err != nil {
+			err = cn.fault("body", err)
+			cn.drop()
+			return nil, err
+		}
+	default:
+		out.Body = &body{conn: cn, src: resp.Body, keep: !resp.Close}
+		return out, nil
+	}
+	cn.finish(!resp.Close)
+	return out, nil
+}
+
+// body is the body of a response.
+type body struct {
+	conn *conn // nil when it was given back
+	src  io.Reader
+	keep bool  // the upstream keeps the connection open
+	err  error // what Read returns from now on
+}
+
+var errBodyClosed = errors.New("the response body was closed")
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.src.Read(p)
+	switch err {
+	case nil:
+	case io.EOF:
+		b.err = io.EOF
+		b.conn.finish(b.keep)
+	default:
+		b.err = b.conn.fault("body", err)
+		b.conn.drop()
+	}
+	return n, b.err
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error {
+	if b.err == nil {
+		b.err = &Error{Op: "body", Addr: b.conn.config.Address, Kind: Canceled, Sent: true, Err: errBodyClosed}
+		b.conn.drop()
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package bindings
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"luaserve/bindings/fcgi"
+	"luaserve/bindings/httpproxy"
+	"luaserve/runtime"
+)
+
+func proxyModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "proxy",
+		Doc:  "Hands requests to HTTP servers.",
+		Actions: []runtime.ActionDef{{
+			Name: "proxy", New: newProxy,
+			Doc: "Answers the request by a HTTP/1.1 server. It gets the method, the address (request.raw_path, byte for byte), the header fields with Host, and the body; " +
+				"X-Forwarded-For and X-Forwarded-Proto are replaced by what the connection says. It returns when the head of the response is there, so that later actions can look at it and change it; " +
+				"a server that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
+				"Connections are kept open for later requests. Upgrades (WebSocket) are not passed on.",
+			Example: `actions = proxy "127.0.0.1:8080"`,
+			Params:  []runtime.Param{{Name: "socket", Type: runtime.TAddress, Doc: `"unix:/path" or "host:port"`}},
+		}},
+	}
+}
+
+// proxyUpstream is one HTTP server with its connections.
+type proxyUpstream struct {
+	client  *httpproxy.Client
+	address string
+	host    string // for requests that have none
+}
+
+func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	network, address, err := fcgi.ParseAddress(args.Str(0))
+	if err != nil {
+		return nil, err
+	}
+	client := httpproxy.NewClient(httpproxy.Config{Network: network, Address: address})
+	b.OnClose(client.Close)
+	p := &proxyUpstream{client: client, address: args.Str(0), host: address}
+	if network == "unix" {
+		p.host = "localhost"
+	}
+	return p, nil
+}
+
+// Run sends the request and waits for the head of the response.
+func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
+	if vr.IsHandled() {
+		return nil
+	}
+	length, err := uploadLength(vr)
+	if err != nil {
+		return err
+	}
+	req := &httpproxy.Request{
+		Method: vr.Request.Method, Target: vr.Request.URI.RawPath, Host: vr.Request.Header.Get("Host"),
+		Header: vr.Request.Header.All(), Own: forwardedFields(vr), Body: vr.In, Length: length,
+	}
+	if req.Host == "" {
+		req.Host = p.host
+	}
+	resp, err := p.client.Do(vr.Context(), req)
+	if err != nil {
+		return &runtime.StatusError{Status: proxyStatus(err), Err: fmt.Errorf("backend %s: %w", p.address, err)}
+	}
+	for _, field := range resp.Header {
+		vr.Response.Header.Insert(field.Name, field.Value)
+	}
+	if resp.Data == nil {
+		vr.HandleBackend(resp.Status, resp.Body)
+		return nil
+	}
+	vr.HandleBackend(resp.Status, nil)
+	vr.Out.Add(resp.Data)
+	return nil
+}
+
+// forwardedFields say where the request came from. As in lighttpd2, what the client says of
+// itself is replaced.
+func forwardedFields(vr *runtime.VRequest) []httpproxy.Field {
+	scheme := "http"
+	if vr.Con.TLS {
+		scheme = "https"
+	}
+	fields := make([]httpproxy.Field, 0, 2)
+	if vr.Con.Remote.IsValid() {
+		fields = append(fields, httpproxy.Field{Name: "X-Forwarded-For", Value: vr.Con.Remote.Addr().String()})
+	}
+	return append(fields, httpproxy.Field{Name: "X-Forwarded-Proto", Value: scheme})
+}
+
+// uploadLength returns the length of the request body, -1 when it is not known: such a body
+// is passed on in chunks and not buffered.
+func uploadLength(vr *runtime.VRequest) (int64, error) {
+	switch {
+	case vr.BodyFiltered():
+		return -1, nil
+	case vr.In.IsClosed() && vr.In.Len() == 0:
+		return 0, nil
+	case !vr.Request.Header.Has("Content-Length"):
+		return -1, nil
+	}
+	return vr.ContentLength()
+}
+
+// proxyStatus says how a failure of the upstream is answered; a request body that failed has
+// a status of its own.
+func proxyStatus(err error) int {
+	if status, ok := errors.AsType[*runtime.StatusError](err); ok {
+		return status.Status
+	}
+	if e, ok := errors.AsType[*httpproxy.Error](err); ok {
+		return e.Kind.Status()
+	}
+	return http.StatusBadGateway
+}

@@ -1,0 +1,67 @@
+package bindings
+
+import (
+	"fmt"
+
+	"luaserve/bindings/fcgi"
+	"luaserve/bindings/scgi"
+	"luaserve/runtime"
+)
+
+func scgiModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "scgi",
+		Doc:  "Hands requests to SCGI applications.",
+		Actions: []runtime.ActionDef{{
+			Name: "scgi", New: newSCGI,
+			Doc: "Answers the request by an SCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +
+				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
+				"The end of the connection is the end of the response, so let the application send a Content-Length: only then a response that broke off can be told from a complete one.",
+			Example: `actions = { docroot "/var/www", scgi "unix:/run/app.sock" }`,
+			Params:  []runtime.Param{{Name: "socket", Type: runtime.TAddress, Doc: `"unix:/path" or "host:port"`}},
+		}},
+	}
+}
+
+// scgiBackend is one application.
+type scgiBackend struct {
+	client  *scgi.Client
+	address string
+	options cgiOptions
+}
+
+func newSCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	network, address, err := fcgi.ParseAddress(args.Str(0))
+	if err != nil {
+		return nil, err
+	}
+	client := scgi.NewClient(scgi.Config{Network: network, Address: address})
+	return &scgiBackend{client: client, address: args.Str(0), options: newCGIOptions(b)}, nil
+}
+
+// Run sends the request and waits for the head of the response.
+func (s *scgiBackend) Run(vr *runtime.VRequest) error {
+	if vr.IsHandled() {
+		return nil
+	}
+	length, err := vr.ContentLength()
+	if err != nil {
+		return err
+	}
+	if vr.BodyFiltered() {
+		// SCGI wants the length first, and only the filters know it
+		if length, err = vr.In.Measure(vr.Program().MaxBufferedBody()); err != nil {
+			return err
+		}
+	}
+	req := &scgi.Request{Params: s.options.environment(vr, length), Body: vr.In, Length: length}
+	resp, err := s.client.Do(vr.Context(), req)
+	if err != nil {
+		return &runtime.StatusError{Status: backendStatus(err), Err: fmt.Errorf("backend %s: %w", s.address, err)}
+	}
+	for _, field := range resp.Header {
+		vr.Response.Header.Insert(field.Name, field.Value)
+	}
+	vr.HandleBackend(resp.Status, resp.Body)
+	return nil
+}

@@ -1,0 +1,169 @@
+package scgi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"luaserve/bindings/fcgi"
+)
+
+// exchange is one request on its connection, and the Body of its response.
+type exchange struct {
+	conn        net.Conn
+	config      *Config
+	ctx         context.Context
+	unwatch     func() bool // ends watching ctx
+	readTimeout time.Duration
+
+	br   *bufio.Reader // reads the connection through timedReader
+	left int64         // what is missing of the body, -1 when that is not known
+	err  error         // what Read returns from now on
+}
+
+// lastLook is the wait for an answer of an application that does not take the request.
+const lastLook = time.Second
+
+// run sends the request and reads the response head.
+func (x *exchange) run(r *Request, head []byte) (*fcgi.Response, error) {
+	bodyErr, sendErr := x.send(r, head)
+	if bodyErr != nil {
+		return nil, &Error{Op: "upload", Addr: x.config.Address, Kind: fcgi.BadRequest, Sent: true, Err: bodyErr}
+	}
+	stuck := isTimeout(sendErr)
+	if stuck {
+		x.readTimeout = lastLook
+	}
+	// also after an error: the application may have answered without reading everything
+	x.br = bufio.NewReader(timedReader{x})
+	resp, err := fcgi.ReadHead(x.br, x.config.MaxHeadBytes)
+	if err != nil && stuck {
+		return nil, classify(x.ctx, "send", x.config.Address, sendErr)
+	}
+	if err == nil && resp.Status < 200 {
+		err = fmt.Errorf("the answer has the status %d", resp.Status)
+	}
+	if err != nil {
+		return nil, classify(x.ctx, "head", x.config.Address, err)
+	}
+	x.readTimeout = x.config.ReadTimeout
+	resp.Body, x.left = x, resp.Length
+	if r.method() == http.MethodHead || resp.Status == http.StatusNoContent || resp.Status == http.StatusNotModified {
+		resp.Body = http.NoBody
+		x.end()
+	}
+	return resp, nil
+}
+
+// writers collect a request, so that a short one goes out in one write.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10) }}
+
+// send sends the head and the body. It tells apart whether the body or sending failed.
+func (x *exchange) send(r *Request, head []byte) (bodyErr, sendErr error) {
+	w := writers.Get().(*bufio.Writer)
+	defer func() {
+		w.Reset(nil)
+		writers.Put(w)
+	}()
+	w.Reset(timedWriter{x})
+	if _, err := w.Write(head); err != nil {
+		return nil, err
+	}
+	if r.Length > 0 {
+		src := &source{r: r.Body}
+		n, err := io.Copy(w, io.LimitReader(src, r.Length))
+		switch {
+		case src.err != nil:
+			return src.err, nil
+		case err != nil:
+			return nil, err
+		case n < r.Length:
+			return fmt.Errorf("the request body is shorter than its length: %w", io.ErrUnexpectedEOF), nil
+		}
+	}
+	return nil, w.Flush()
+}
+
+// source is a request body that keeps its error.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// timedWriter writes to the connection within the send timeout.
+type timedWriter struct{ x *exchange }
+
+func (w timedWriter) Write(p []byte) (int, error) {
+	if t := w.x.config.SendTimeout; t > 0 {
+		w.x.conn.SetWriteDeadline(time.Now().Add(t))
+	}
+	return w.x.conn.Write(p)
+}
+
+// timedReader reads from the connection within the read timeout.
+type timedReader struct{ x *exchange }
+
+func (r timedReader) Read(p []byte) (int, error) {
+	if t := r.x.readTimeout; t > 0 {
+		r.x.conn.SetReadDeadline(time.Now().Add(t))
+	}
+	return r.x.conn.Read(p)
+}
+
+var errBodyClosed = errors.New("the response body was closed")
+
+// Read implements io.Reader. A body that is longer than its Content-Length is cut there.
+func (x *exchange) Read(p []byte) (int, error) {
+	if x.err != nil {
+		return 0, x.err
+	}
+	if x.left >= 0 && int64(len(p)) > x.left {
+		p = p[:x.left]
+	}
+	n, err := 0, error(nil)
+	if x.left != 0 {
+		n, err = x.br.Read(p)
+	}
+	if x.left > 0 {
+		x.left -= int64(n)
+	}
+	switch {
+	case x.left == 0, err == io.EOF && x.left < 0:
+		x.err = io.EOF
+	case err == nil:
+		return n, nil
+	default:
+		x.err = classify(x.ctx, "body", x.config.Address, err)
+	}
+	x.end()
+	return n, x.err
+}
+
+// Close implements io.Closer.
+func (x *exchange) Close() error {
+	if x.err == nil {
+		x.err = &Error{Op: "body", Addr: x.config.Address, Kind: fcgi.Canceled, Sent: true, Err: errBodyClosed}
+		x.end()
+	}
+	return nil
+}
+
+// end closes the connection.
+func (x *exchange) end() {
+	x.unwatch()
+	x.conn.Close()
+}
