@@ -98,8 +98,7 @@ func forwardedFields(vr *runtime.VRequest) []httpproxy.Field {
 func uploadLength(vr *runtime.VRequest) (int64, error) {
 	switch {
 	case vr.BodyFiltered():
-		// filters run Lua: not in the goroutine that uploads, beside that of the request
-		return vr.In.Measure(vr.Program().MaxBufferedBody())
+		return -1, nil
 	case vr.In.IsClosed() && vr.In.Len() == 0:
 		return 0, nil
 	case !vr.Request.Header.Has("Content-Length"):
