@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 )
 
 // ChunkQueue is a queue of pieces of a body: bytes, parts of files, streams. It is
@@ -271,7 +272,6 @@ func (c *chunk) read(p []byte) (n int, done bool, err error) {
 // writeTo sends the queue to w piece by piece; flush is called after each piece of a
 // stream or of a source, which may be long in coming.
 func (q *ChunkQueue) writeTo(w io.Writer, flush func()) error {
-	var buf []byte
 	for {
 		if err := q.fill(); err != nil {
 			return err
@@ -283,10 +283,7 @@ func (q *ChunkQueue) writeTo(w io.Writer, flush func()) error {
 		var err error
 		switch {
 		case c.stream != nil:
-			if buf == nil {
-				buf = make([]byte, ioPiece)
-			}
-			err = copyStream(w, c.stream, buf, flush)
+			err = copyStream(w, c.stream, flush)
 		case c.file != nil:
 			err = c.writeFile(w)
 		default:
@@ -303,7 +300,13 @@ func (q *ChunkQueue) writeTo(w io.Writer, flush func()) error {
 	}
 }
 
-func copyStream(w io.Writer, r io.Reader, buf []byte, flush func()) error {
+// piecePool has buffers of ioPiece bytes.
+var piecePool = sync.Pool{New: func() any { b := make([]byte, ioPiece); return &b }}
+
+func copyStream(w io.Writer, r io.Reader, flush func()) error {
+	pooled := piecePool.Get().(*[]byte)
+	defer piecePool.Put(pooled)
+	buf := *pooled
 	for {
 		n, err := r.Read(buf)
 		if n > 0 {

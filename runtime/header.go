@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -120,6 +121,26 @@ func (h *Header) Remove(name string) bool {
 func (h *Header) Reset() {
 	clear(h.fields)
 	h.fields = h.fields[:0]
+}
+
+// endToEnd are the options of a Connection field that name no header, and the fields that
+// it cannot take away.
+var endToEnd = []string{"close", "keep-alive", "upgrade", "te", "host", "content-length", "transfer-encoding", "connection"}
+
+// dropNamedByConnection removes the fields that the Connection field says are for this
+// connection only (RFC 9110, 7.6.1). It happens before a script sees the request: what the
+// script sets later is not the client's to take away.
+func (h *Header) dropNamedByConnection() {
+	value, ok := h.Lookup("Connection")
+	if !ok {
+		return
+	}
+	for _, option := range strings.Split(value, ",") {
+		option = strings.Trim(option, " \t")
+		if !slices.ContainsFunc(endToEnd, func(s string) bool { return strings.EqualFold(s, option) }) {
+			h.Remove(option)
+		}
+	}
 }
 
 func (h *Header) clone() Header { return Header{append([]Field(nil), h.fields...)} }

@@ -38,3 +38,17 @@ func TestValidField(t *testing.T) {
 		}
 	}
 }
+
+func TestDropNamedByConnection(t *testing.T) {
+	var h Header
+	h.Insert("Connection", "close, X-Hop,Remote-User ,Host")
+	h.Insert("Host", "a")
+	h.Insert("x-hop", "1")
+	h.Insert("Remote-User", "evil")
+	h.Insert("X-Keep", "2")
+	h.dropNamedByConnection()
+	want := []Field{{"Connection", "close, X-Hop,Remote-User ,Host"}, {"Host", "a"}, {"X-Keep", "2"}}
+	if !reflect.DeepEqual(h.fields, want) {
+		t.Errorf("fields %v, want %v", h.fields, want)
+	}
+}

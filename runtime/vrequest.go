@@ -161,6 +161,7 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = Connection{Local: ex.LocalAddr(), Remote: ex.RemoteAddr(), TLS: ex.TLS() != nil}
 	ex.EachHeader(vr.Request.Header.Insert)
+	vr.Request.Header.dropNamedByConnection()
 	vr.setBody(ex)
 	vr.Out = &vr.rawOut
 	scheme := "http"
