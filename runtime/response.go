@@ -67,8 +67,9 @@ func (vr *VRequest) runFilters() error {
 	}
 	vr.Response.Header.Remove("Content-Length")
 	complete := vr.Out.Len() >= 0 && vr.handled != handledBackend
+	vr.filtered = vr.Out
 	for _, f := range vr.filtersOut {
-		vr.Out = f.connect(vr.Out)
+		vr.filtered = f.connect(vr.filtered)
 	}
 	if !complete || len(vr.filtersOut) > 1 {
 		return nil
@@ -95,10 +96,9 @@ func (vr *VRequest) fail(err error) {
 		f.In.Reset()
 		f.Out.Reset()
 	}
-	vr.Out.Reset()
 	vr.rawOut.Reset()
 	vr.rawOut = ChunkQueue{closed: true}
-	vr.Out = &vr.rawOut
+	vr.filtered = nil
 	vr.Response.Header.Reset()
 	vr.Response.Status = status
 	vr.handled = unhandled
@@ -130,19 +130,23 @@ func (vr *VRequest) makeReply() *Reply {
 		h.Insert("Connection", "close")
 	}
 	status := vr.Response.Status
+	body := vr.filtered
+	if body == nil {
+		body = vr.Out
+	}
 	length := int64(-1)
-	if vr.Out.refill == nil || vr.Out.closed {
-		length = vr.Out.Len()
+	if body.refill == nil || body.closed {
+		length = body.Len()
 	}
 	switch {
 	case !bodyAllowed(status):
-		vr.Out.Reset()
-		vr.Out.refill = nil
+		body.Reset()
+		body.refill = nil
 		h.Remove("Content-Length")
 		length = -1
 	case status >= 400 && length == 0 && vr.handled != handledBackend:
 		page := ErrorPage(status)
-		vr.Out.AddString(page)
+		body.AddString(page)
 		length = int64(len(page))
 		h.Set("Content-Type", "text/html; charset=utf-8")
 	}
@@ -155,7 +159,7 @@ func (vr *VRequest) makeReply() *Reply {
 		}
 		h.Remove("Content-Length")
 	}
-	vr.reply = Reply{Status: status, Header: h, Length: length, vr: vr, body: vr.Out}
+	vr.reply = Reply{Status: status, Header: h, Length: length, vr: vr, body: body}
 	return &vr.reply
 }
 

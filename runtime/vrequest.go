@@ -31,6 +31,7 @@ type VRequest struct {
 	captures   []match
 	options    []any // nil while all have their defaults
 	filtersOut []*Filter
+	filtered   *ChunkQueue // the body behind the out-filters; nil without any
 	finishers  []func()
 	entered    []Action // pushed by enter_action, run last in first out
 	enters     int      // how many were run
