@@ -54,15 +54,26 @@ func newDocroot(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	}
 	last := len(patterns) - 1
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		labels := runtime.HostLabels(vr.Request.URI.Host)
 		for i, p := range patterns {
-			root := p.Eval(vr, labels)
+			root, err := evalRoot(vr, p)
+			if err != nil {
+				return err
+			}
 			if i == last || runtime.Stat(root).IsDir {
 				return mapBelow(vr, root, vr.Request.URI.Path)
 			}
 		}
 		return nil
 	}), nil
+}
+
+// evalRoot evaluates the pattern of a root, whose $n are labels of the host.
+func evalRoot(vr *runtime.VRequest, p *runtime.Pattern) (string, error) {
+	labels := runtime.HostLabels(vr.Request.URI.Host)
+	if p.UsesCaptures() && !labels.Complete() {
+		return "", runtime.Fail(http.StatusBadRequest, "the host %q has an empty label, so that %q would be the directory of other hosts", string(labels), p)
+	}
+	return p.Eval(vr, labels), nil
 }
 
 // mapBelow sets root and path of the request. A root that was put together from what the
@@ -98,7 +109,11 @@ func newAlias(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		for _, e := range entries {
 			rest, ok := strings.CutPrefix(path, e.prefix)
 			if ok && (rest == "" || rest[0] == '/') {
-				return mapBelow(vr, e.target.Eval(vr, runtime.HostLabels(vr.Request.URI.Host)), rest)
+				root, err := evalRoot(vr, e.target)
+				if err != nil {
+					return err
+				}
+				return mapBelow(vr, root, rest)
 			}
 		}
 		return nil

@@ -38,7 +38,7 @@ func newRespond(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		}
 	case runtime.KindString:
 		if args.Has(1) {
-			return nil, errors.New("expected (status, body) or (body): the status comes first")
+			return nil, errors.New("expected (status, body) or (body): the status comes first, and is a number")
 		}
 		text, _ := v.Str()
 		if body, err = runtime.ParsePattern(text); err != nil {
@@ -65,8 +65,8 @@ func newRespond(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 
 func newSetStatus(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	status := int(args.Int(0))
-	if status < 100 || status > 999 {
-		return nil, fmt.Errorf("status: expected a number from 100 to 999, got %d", status)
+	if status < 200 || status > 999 {
+		return nil, fmt.Errorf("status: expected a number from 200 to 999, got %d", status)
 	}
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		vr.Response.Status = status

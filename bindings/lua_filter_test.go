@@ -82,7 +82,7 @@ actions = { test_stream "streamed", function(vr) vr:add_filter_out { handle = fu
 // What a script can do wrong with queues and actions is an error, never an endless loop.
 func TestLuaNoEndlessLoops(t *testing.T) {
 	for _, tt := range []struct{ name, script string }{
-		{"an out filter reads what it writes", `actions = { respond "x", function(vr) vr:add_filter_out { handle = function(self, vr) vr.out:read() end } end }`},
+		{"an out filter reads what it writes", `actions = { respond "x", function(vr) vr:add_filter_out { handle = function(self, vr, outq) outq:read() end } end }`},
 		{"an in filter reads what it writes", `actions = { function(vr) vr:add_filter_in { handle = function(self, vr) vr["in"]:read() end }; vr["in"]:read() end }`},
 		{"a filter without handle", `actions = { respond "x", function(vr) vr:add_filter_out {} end }`},
 		{"a filter that is a string", `actions = { respond "x", function(vr) vr:add_filter_out "x" end }`},

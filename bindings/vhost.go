@@ -2,6 +2,7 @@ package bindings
 
 import (
 	"fmt"
+	"strings"
 
 	"luaserve/runtime"
 )
@@ -36,6 +37,7 @@ func newVhostMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 		if err != nil {
 			return nil, err
 		}
+		name = strings.ToLower(name)
 		if hosts[name] != nil {
 			return nil, fmt.Errorf("the host %q is there twice", name)
 		}

@@ -36,6 +36,11 @@ func (a *accessor) String() string {
 	return a.name
 }
 
+// setupDone is what a setup returns: nothing that anybody could use.
+type setupDone string
+
+func (s setupDone) String() string { return "setup " + string(s) }
+
 // configError is raised as a Lua error object when a setup or an action cannot be made.
 // tostring gives lighttpd2's short text; uncaught, the whole message is what the user sees.
 type configError struct {
@@ -115,9 +120,34 @@ func (st *state) bareName(L *lua.LState) int {
 			L.Push(st.handle(&accessor{kind: accessBare, name: string(name)}, "accessor"))
 			return 1
 		}
+		st.builder.refuseUnknown(L, string(name))
 	}
 	L.Push(lua.LNil)
 	return 1
+}
+
+// refuseUnknown raises an error for a global that nobody has set: as a nil it would vanish
+// from a list of actions without a word. Libraries that a script requires may look for
+// globals that are not there, and rawget(_G, name) always works.
+func (b *Builder) refuseUnknown(L *lua.LState, name string) {
+	if b.load == nil || !b.load.sources[callerPos(L).File] {
+		return
+	}
+	unknown := &UnknownNameError{What: "name", Name: name, Nearest: nearest(name, b.names(accessBare)), Hint: nameHints[name]}
+	if a := nearest(name, b.names(accessAction)); a != "" {
+		unknown.What, unknown.Nearest = "action", a
+	}
+	err := error(unknown)
+	L.Error(b.st.handle(&configError{pos: callerPos(L), short: err.Error(), err: err}, "config error"), 1)
+}
+
+// nameHints say what to do about names that are somewhere else.
+var nameHints = map[string]string{
+	"core":        `write lua.plugin "core.lua" first`,
+	"secdownload": `write lua.plugin "secdownload.lua" first`,
+	"vr":          "it is the argument of a handler: function(vr) … end",
+	"REQ":         "it is there while a request is handled",
+	"include":     "use lua.plugin or dofile",
 }
 
 // knows reports whether name is that of an action, setup or option, or begins one.
@@ -173,6 +203,11 @@ func (st *state) accessorCall(L *lua.LState) int {
 	a := L.CheckUserData(1).Value.(*accessor)
 	b := st.builder.at(L)
 	given := make([]Value, 0, L.GetTop()-1)
+	if first, ok := L.Get(2).(*lua.LUserData); ok {
+		if prefix, ok := first.Value.(*accessor); ok && strings.HasPrefix(a.name, prefix.name) {
+			st.raise(L, a, b, fmt.Errorf("called with a colon; use a dot: %s(…)", a))
+		}
+	}
 	for i := 2; i <= L.GetTop(); i++ {
 		v, err := b.toValue(L.Get(i))
 		if err != nil {
@@ -184,7 +219,9 @@ func (st *state) accessorCall(L *lua.LState) int {
 		if err := b.runSetup(L, a.name, given); err != nil {
 			st.raise(L, a, b, err)
 		}
-		return 0
+		// the result says what is wrong when a list of actions gets it
+		L.Push(st.handle(setupDone(a.name), "accessor root"))
+		return 1
 	}
 	node, err := b.newAction(L, a.name, given)
 	if err != nil {
@@ -239,8 +276,6 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		var args Args
 		if args, err = checkArgs(name, def.Params, given); err == nil {
 			node.Act, err = def.New(b, args)
-		} else {
-			err = b.explainCondition(def, err)
 		}
 	} else if index, ok := reg.options[name]; ok {
 		var value any
@@ -254,17 +289,6 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		err = unknown("action", name, b.names(accessAction))
 	}
 	return node, err
-}
-
-// explainCondition adds to a missing condition why it could not be built: the operator
-// said so in the log and returned nil.
-func (b *Builder) explainCondition(def *ActionDef, err error) error {
-	if b.load == nil || b.load.badCondition == nil || len(def.Params) == 0 || def.Params[0].Type != TCondition {
-		return err
-	}
-	reason := b.load.badCondition
-	b.load.badCondition = nil
-	return fmt.Errorf("the condition is invalid: %w", reason)
 }
 
 func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
@@ -365,8 +389,7 @@ func (st *state) lvalueIndex(L *lua.LState) int {
 	return 1
 }
 
-// conditionOp makes a condition. One that cannot be built is logged and nil, as in
-// lighttpd2; whatever it is handed to then refuses nil and repeats the reason.
+// conditionOp makes a condition.
 func (st *state) conditionOp(op *condOp) lua.LGFunction {
 	return func(L *lua.LState) int {
 		ud, ok := L.Get(1).(*lua.LUserData)
@@ -390,19 +413,24 @@ func (st *state) conditionOp(op *condOp) lua.LGFunction {
 		if err != nil {
 			return st.noCondition(L, err)
 		}
+		st.builder.noteCondition(L, c)
 		L.Push(st.handle(c, "condition"))
 		return 1
 	}
 }
 
+// noCondition refuses a condition that cannot be built. lighttpd2 logs it and returns nil,
+// which vanishes at the end of a table: a rule would get weaker without a word.
 func (st *state) noCondition(L *lua.LState, err error) int {
-	b := st.builder.at(L)
+	L.Error(st.handle(&configError{pos: callerPos(L), short: err.Error(), err: err}, "config error"), 1)
+	return 0
+}
+
+// noteCondition remembers where a condition was made until something uses it.
+func (b *Builder) noteCondition(L *lua.LState, c *Condition) {
 	if b.load != nil {
-		b.load.badCondition = err
+		b.load.unused[c] = callerPos(L)
 	}
-	b.prog.log.Error("invalid condition", "pos", b.Pos().String(), "error", err)
-	L.Push(lua.LNil)
-	return 1
 }
 
 // combineConditions serves all{…}, any{…} and none{…}.

@@ -29,7 +29,12 @@ func (b *Builder) toValue(lv lua.LValue) (Value, error) {
 		case *Node:
 			return Value{kind: KindAction, action: h}, nil
 		case *Condition:
+			if b.load != nil {
+				delete(b.load.unused, h)
+			}
 			return Value{kind: KindCondition, cond: h}, nil
+		case setupDone:
+			return Value{}, fmt.Errorf("%s is a setup: call it on a line of its own, not in a list of actions", string(h))
 		case *LValue:
 			return b.truthValue(h)
 		case *accessor:
@@ -59,10 +64,10 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 	}
 	isList := false
 	var items []Value
-	t.ForEach(func(k, lv lua.LValue) {
+	inOrder(t, func(k, lv lua.LValue) {
 		v, err := b.toValue(lv)
 		if err != nil {
-			fail(err)
+			fail(fmt.Errorf("entry %s: %w", k, err))
 			return
 		}
 		switch key := k.(type) {
@@ -99,6 +104,14 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 		out.list = items
 	}
 	return out, nil
+}
+
+// inOrder visits a table in the order in which its entries were written. ForEach would
+// not: rules written as a hash would be in another order at each load.
+func inOrder(t *lua.LTable, f func(k, v lua.LValue)) {
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+		f(k, v)
+	}
 }
 
 // functionNode makes an action of a Lua function.

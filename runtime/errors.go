@@ -42,14 +42,18 @@ type UnknownNameError struct {
 	What    string // "action", "setup", "variable"
 	Name    string
 	Nearest string // the most similar name, "" when none is
+	Hint    string // what to do instead, ""
 }
 
 // Error prints unknown action "redirct"; did you mean "redirect"?
 func (e *UnknownNameError) Error() string {
-	if e.Nearest == "" {
-		return fmt.Sprintf("unknown %s %q", e.What, e.Name)
+	switch {
+	case e.Hint != "":
+		return fmt.Sprintf("unknown %s %q; %s", e.What, e.Name, e.Hint)
+	case e.Nearest != "":
+		return fmt.Sprintf("unknown %s %q; did you mean %q?", e.What, e.Name, e.Nearest)
 	}
-	return fmt.Sprintf("unknown %s %q; did you mean %q?", e.What, e.Name, e.Nearest)
+	return fmt.Sprintf("unknown %s %q", e.What, e.Name)
 }
 
 func unknown(what, name string, candidates []string) error {

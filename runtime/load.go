@@ -2,12 +2,14 @@ package runtime
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,8 +26,10 @@ type load struct {
 	mayUseSetups  bool
 	pluginActions map[string]*lua.LFunction
 	pluginSetups  map[string]*lua.LFunction
-	plugins       map[string]bool // files, each only once
-	badCondition  error
+	plugins       map[string]bool    // files, each only once
+	sources       map[string]bool    // the scripts themselves, not what they require
+	unused        map[*Condition]Pos // conditions that nothing has used yet
+	localActions  bool
 	complaint     string // what a plugin logged as an error during the running call
 }
 
@@ -49,6 +53,7 @@ func newLoad(p *Program, mayUseSetups bool) *load {
 	l := &load{
 		prog: p, mayUseSetups: mayUseSetups,
 		pluginActions: map[string]*lua.LFunction{}, pluginSetups: map[string]*lua.LFunction{}, plugins: map[string]bool{},
+		sources: map[string]bool{}, unused: map[*Condition]Pos{},
 	}
 	l.st = newState(h)
 	l.st.builder = &Builder{prog: p, st: l.st, load: l}
@@ -65,7 +70,14 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.sources[name] = true
 	st := l.st
+	if !l.mayUseSetups { // a request waits for a handler file
+		ctx, cancel := context.WithTimeoutCause(context.Background(), l.prog.luaBudget, errBudget)
+		defer cancel()
+		st.L.SetContext(ctx)
+		defer st.L.RemoveContext()
+	}
 	globals := st.L.NewTable()
 	meta := st.L.NewTable()
 	meta.RawSetString("__index", st.L.NewFunction(st.bareName))
@@ -76,6 +88,9 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 		st.envMeta.RawSetString("__index", outerIndex)
 		st.envMeta.RawSetString("__newindex", outerNew)
 	}()
+	for _, local := range proto.DbgLocals {
+		l.localActions = l.localActions || local.Name == "actions"
+	}
 	fn := st.L.NewFunctionFromProto(proto)
 	fn.Env = st.env
 	st.L.Push(fn)
@@ -163,36 +178,7 @@ func (l *load) loadError(err error, proto *lua.FunctionProto, globals *lua.LTabl
 		line, _ := strconv.Atoi(m[2])
 		le.Pos, le.Msg = Pos{m[1], line}, m[3]
 	}
-	if name := l.undefinedName(proto, le, globals); name != "" {
-		le.Msg = unknown("name", name, l.st.builder.names(accessBare)).Error()
-		if b := nearest(name, l.st.builder.names(accessAction)); b != "" {
-			le.Msg = unknown("action", name, []string{b}).Error()
-		}
-	}
 	return le
-}
-
-// undefinedName returns the global that made a call or an index fail: the script used a
-// name that nobody defined. gopher-lua's message does not tell it.
-func (l *load) undefinedName(proto *lua.FunctionProto, le *LoadError, globals *lua.LTable) string {
-	if !strings.Contains(le.Msg, "attempt to call a non-function") && !strings.Contains(le.Msg, "attempt to index a non-table object(nil)") {
-		return ""
-	}
-	for pc, inst := range proto.Code {
-		if opCode(inst) != lua.OP_GETGLOBAL || proto.SourceName != le.Pos.File || proto.DbgSourcePositions[pc] != le.Pos.Line {
-			continue
-		}
-		name, ok := proto.Constants[argBx(inst)].(lua.LString)
-		if ok && l.st.L.GetField(globals, string(name)) == lua.LNil {
-			return string(name)
-		}
-	}
-	for _, child := range proto.FunctionPrototypes {
-		if name := l.undefinedName(child, le, globals); name != "" {
-			return name
-		}
-	}
-	return ""
 }
 
 // pipeline returns the action that a script left in its global "actions".
@@ -203,13 +189,34 @@ func (l *load) pipeline(globals *lua.LTable, name string) (*Node, error) {
 	}
 	node, ok := v.Action()
 	if !ok {
-		msg := "the script defines no actions: it must set the global actions to an action, a list of actions or a function"
+		msg := "the script defines no actions: it must set the global actions to an action, a list of actions or a function" + l.actionsHint(globals)
 		if v.kind != KindNone {
 			msg = fmt.Sprintf("the global actions must be an action, a list of actions or a function, it is %s", v.kind)
 		}
 		return nil, &LoadError{Pos: Pos{File: name}, Msg: msg}
 	}
 	return node, nil
+}
+
+// actionsHint looks for the usual reasons why a script has no actions.
+func (l *load) actionsHint(globals *lua.LTable) string {
+	if globals.RawGetString("action") != lua.LNil {
+		return `; the global "action" was set: did you mean "actions"?`
+	}
+	if l.localActions {
+		return `; "actions" is a local variable: remove "local"`
+	}
+	return ""
+}
+
+// warnings are what the script should know although it loads.
+func (l *load) warnings() []Warning {
+	var out []Warning
+	for c, pos := range l.unused {
+		out = append(out, Warning{pos, fmt.Sprintf(`the condition %s is not used; "and" and "or" do not combine conditions: write all{…} or any{…}`, c)})
+	}
+	slices.SortFunc(out, func(a, b Warning) int { return a.Pos.Line - b.Pos.Line })
+	return out
 }
 
 // plugin loads a plugin file and registers its actions and setups.

@@ -230,6 +230,9 @@ func (p Param) check(args *Args, i int) error {
 			return fmt.Errorf("%s", bad)
 		}
 	}
+	if !ok && p.Type == TCondition && v.kind == KindBool {
+		return fmt.Errorf(`%s: expected a condition, got a boolean: compare with request.path:eq "/x", combine with all{…}, any{…} and none{…}`, p.Name)
+	}
 	if !ok {
 		return fmt.Errorf("%s: expected %s, got %s", p.Name, p.Type, v.kind)
 	}

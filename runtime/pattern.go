@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -161,6 +162,11 @@ func (p *Pattern) Text() (string, bool) {
 	return "", false
 }
 
+// UsesCaptures reports whether the pattern has a $n in it.
+func (p *Pattern) UsesCaptures() bool {
+	return slices.ContainsFunc(p.pieces, func(pc piece) bool { return pc.kind == pieceActionCapture })
+}
+
 // Eval returns the pattern with its placeholders filled in for vr. captures may be nil:
 // $n is empty then.
 func (p *Pattern) Eval(vr *VRequest, captures Captures) string {
@@ -228,6 +234,13 @@ func (m match) AppendCaptures(buf []byte, from, to int) []byte {
 // label, $0 the whole name; ranges are written from the right to the left and joined with
 // dots; an index beyond the last label is the last one (lighttpd2, docroot).
 type HostLabels string
+
+// Complete reports whether every label has a name. A label without one would shorten a path
+// that is made of labels, to the directory that holds all hosts.
+func (h HostLabels) Complete() bool {
+	host := string(h)
+	return host != "" && host[0] != '.' && !strings.Contains(host, "..")
+}
 
 // AppendCaptures implements [Captures].
 func (h HostLabels) AppendCaptures(buf []byte, from, to int) []byte {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -50,8 +51,13 @@ type Program struct {
 	root       *Node
 	name       string
 	heaps      []*heap
+	warnings   []Warning
 	shared     *Pos // the write to load-time state that forced a single Lua state
 	requests   sync.Pool
+	observers  observers
+
+	sharedMu     sync.Mutex
+	sharedValues map[any]any
 
 	closeMu sync.Mutex
 	closers []func()
@@ -131,9 +137,25 @@ func (p *Program) load(file string) error {
 			p.log.Debug("handlers write to variables of the script: one Lua state", "pos", p.shared.String())
 		}
 	}
+	p.warnings = l.warnings()
+	for _, w := range p.warnings {
+		p.log.Warn(w.Msg, "pos", w.Pos.String())
+	}
 	l.finish(n)
 	return nil
 }
+
+// Warning is something in a script that is probably not what its author meant.
+type Warning struct {
+	Pos Pos
+	Msg string
+}
+
+// String prints site.lua:12: warning: what is odd.
+func (w Warning) String() string { return w.Pos.String() + ": warning: " + w.Msg }
+
+// Warnings returns what is odd about the script.
+func (p *Program) Warnings() []Warning { return p.warnings }
 
 // finish ends the loading: requests may use the heap now. A heap that the pipeline does
 // not use is dropped.
@@ -161,6 +183,13 @@ func (p *Program) addHeap(h *heap) {
 	p.closeMu.Lock()
 	defer p.closeMu.Unlock()
 	p.heaps = append(p.heaps, h)
+}
+
+// dropHeap forgets a heap that was replaced; requests that still run in it keep it alive.
+func (p *Program) dropHeap(h *heap) {
+	p.closeMu.Lock()
+	defer p.closeMu.Unlock()
+	p.heaps = slices.DeleteFunc(p.heaps, func(other *heap) bool { return other == h })
 }
 
 // OptionRef resolves the name of an option. It panics for a name that no module defines.
@@ -262,8 +291,14 @@ type handlerFile struct {
 	modTime time.Time
 }
 
+const maxHandlerDepth = 8
+
 // Run loads the file if need be and runs its actions.
 func (h *handlerFile) Run(vr *VRequest) error {
+	if vr.handlerDepth++; vr.handlerDepth > maxHandlerDepth {
+		return fmt.Errorf("lua.handler %s: more than %d handler files within each other: does one name itself?", h.name, maxHandlerDepth)
+	}
+	defer func() { vr.handlerDepth-- }()
 	root, err := h.current()
 	if err != nil {
 		return err
@@ -308,6 +343,7 @@ func (h *handlerFile) load(path string) (*Node, error) {
 		return nil, err
 	}
 	l.finish(goruntime.GOMAXPROCS(0))
+	h.prog.dropHeap(h.heap)
 	h.heap = l.st.heap
 	return root, nil
 }

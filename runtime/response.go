@@ -16,6 +16,7 @@ import (
 func (p *Program) Handle(ex Exchange) *Reply {
 	vr := p.requests.Get().(*VRequest)
 	err := vr.start(p, ex)
+	p.observers.begin(vr)
 	if err == nil {
 		err = vr.runSafely(p.root)
 	}
@@ -54,6 +55,10 @@ func (vr *VRequest) finish() error {
 	case handledDirect:
 		if s := vr.Response.Status; s < 200 || s > 999 {
 			return Fail(500, "the request was handled without a valid status (%d)", s)
+		}
+	case handledBackend: // 1xx would be taken for an interim answer, and the next one for this
+		if s := vr.Response.Status; s < 200 || s > 999 {
+			return Fail(502, "the backend answered with the status %d", s)
 		}
 	}
 	return vr.runFilters()

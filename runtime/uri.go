@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 )
 
@@ -121,7 +122,7 @@ func hostOf(authority string) (string, error) {
 		if end < 0 {
 			return "", ErrBadHost
 		}
-		if !validIPv6Chars(host[1:end]) {
+		if a, err := netip.ParseAddr(host[1:end]); err != nil || !a.Is6() || a.Zone() != "" {
 			return "", ErrBadHost
 		}
 		host, port = host[:end+1], host[end+1:]
@@ -163,18 +164,6 @@ func validPort(port string) bool {
 	}
 	for _, c := range port[1:] {
 		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
-}
-
-func validIPv6Chars(s string) bool {
-	if s == "" {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		if !isHex(s[i]) && s[i] != ':' && s[i] != '.' {
 			return false
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 )
 
 // VRequest is one request on its way through the pipeline: lighttpd2's virtual request.
@@ -23,26 +24,30 @@ type VRequest struct {
 	In       *ChunkQueue // the request body, behind the in-filters
 	Out      *ChunkQueue // the response body, before the out-filters
 
-	prog       *Program
-	exchange   Exchange
-	ctx        context.Context
-	handled    handledState
-	closeAfter bool // the connection is not used again
-	captures   []match
-	options    []any // nil while all have their defaults
-	filtersOut []*Filter
-	filtered   *ChunkQueue // the body behind the out-filters; nil without any
-	finishers  []func()
-	entered    []Action // pushed by enter_action, run last in first out
-	enters     int      // how many were run
-	pins       []*pin
-	running    *call        // the Lua call that this request is in
-	body       *requestBody // nil when there is none
-	parent     *VRequest    // of a subrequest
-	reply      Reply
-	noBody     ChunkQueue
-	rawIn      *ChunkQueue // the body before the in-filters
-	rawOut     ChunkQueue
+	prog         *Program
+	exchange     Exchange
+	ctx          context.Context
+	handled      handledState
+	closeAfter   bool // the connection is not used again
+	cut          bool // sending the answer failed
+	started      time.Time
+	observers    []Observer // those that heard of the request
+	captures     []match
+	options      []any // nil while all have their defaults
+	filtersOut   []*Filter
+	filtered     *ChunkQueue // the body behind the out-filters; nil without any
+	finishers    []func()
+	entered      []Action // pushed by enter_action, run last in first out
+	enters       int      // how many were run
+	pins         []*pin
+	handlerDepth int          // lua.handler files within each other
+	running      *call        // the Lua call that this request is in
+	body         *requestBody // nil when there is none
+	parent       *VRequest    // of a subrequest
+	reply        Reply
+	noBody       ChunkQueue
+	rawIn        *ChunkQueue // the body before the in-filters
+	rawOut       ChunkQueue
 }
 
 // Request is the head of the request.
@@ -172,6 +177,10 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 	if err := vr.Request.URI.ParseTarget(ex.Target(), ex.Host(), scheme); err != nil {
 		return &StatusError{Status: 400, Err: err}
 	}
+	if uri := &vr.Request.URI; uri.Raw != uri.RawPath {
+		// the host of an absolute target counts, whatever the field says (RFC 9112, 3.2.2)
+		vr.Request.Header.Overwrite("Host", uri.Authority[strings.LastIndexByte(uri.Authority, '@')+1:])
+	}
 	if err := checkRequest(vr, ex); err != nil {
 		return err
 	}
@@ -212,6 +221,7 @@ func checkRequest(vr *VRequest, ex Exchange) error {
 
 // release ends the request: filters and backends hear of it, then the memory is reused.
 func (vr *VRequest) release() {
+	vr.tellEnd()
 	for i := len(vr.finishers) - 1; i >= 0; i-- {
 		vr.finishers[i]()
 	}

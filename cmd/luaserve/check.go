@@ -30,6 +30,9 @@ script must always meet the same state.`,
 				return err
 			}
 			defer p.Close()
+			for _, w := range p.Warnings() {
+				fmt.Fprintln(a.stderr, w)
+			}
 			fmt.Fprintf(a.stdout, "%s: ok\n", args[0])
 			if a.verbose {
 				fmt.Fprintln(a.stdout, describeStates(p))
