@@ -17,6 +17,7 @@ type ChunkQueue struct {
 	// refill brings more when the queue is empty and not closed; it must add something,
 	// close the queue or fail.
 	refill func() error
+	sent   int64 // bytes that writeTo has written
 }
 
 type chunk struct {
@@ -283,11 +284,11 @@ func (q *ChunkQueue) writeTo(w io.Writer, flush func()) error {
 		var err error
 		switch {
 		case c.stream != nil:
-			err = copyStream(w, c.stream, flush)
+			err = q.copyStream(w, c.stream, flush)
 		case c.file != nil:
-			err = c.writeFile(w)
+			err = q.writeFile(w, c)
 		default:
-			_, err = w.Write(c.data)
+			err = q.write(w, c.data)
 			if err == nil && flush != nil && q.refill != nil {
 				flush()
 			}
@@ -303,14 +304,20 @@ func (q *ChunkQueue) writeTo(w io.Writer, flush func()) error {
 // piecePool has buffers of ioPiece bytes.
 var piecePool = sync.Pool{New: func() any { b := make([]byte, ioPiece); return &b }}
 
-func copyStream(w io.Writer, r io.Reader, flush func()) error {
+func (q *ChunkQueue) write(w io.Writer, data []byte) error {
+	n, err := w.Write(data)
+	q.sent += int64(n)
+	return err
+}
+
+func (q *ChunkQueue) copyStream(w io.Writer, r io.Reader, flush func()) error {
 	pooled := piecePool.Get().(*[]byte)
 	defer piecePool.Put(pooled)
 	buf := *pooled
 	for {
 		n, err := r.Read(buf)
 		if n > 0 {
-			if _, werr := w.Write(buf[:n]); werr != nil {
+			if werr := q.write(w, buf[:n]); werr != nil {
 				return werr
 			}
 			// the end is often known together with the last bytes: no flush is needed then
@@ -328,11 +335,12 @@ func copyStream(w io.Writer, r io.Reader, flush func()) error {
 }
 
 // writeFile lets the kernel copy where w can (sendfile).
-func (c *chunk) writeFile(w io.Writer) error {
+func (q *ChunkQueue) writeFile(w io.Writer, c *chunk) error {
 	if _, err := c.file.Seek(c.off, io.SeekStart); err != nil {
 		return err
 	}
 	n, err := io.Copy(w, &io.LimitedReader{R: c.file, N: c.n})
+	q.sent += n
 	if err == nil && n < c.n {
 		return fmt.Errorf("file %s became shorter while it was sent", c.file.Name())
 	}

@@ -44,7 +44,11 @@ func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 	if r.body == nil {
 		return nil
 	}
-	return r.body.writeTo(w, flush)
+	err := r.body.writeTo(w, flush)
+	if r.vr != nil {
+		r.vr.cut = err != nil
+	}
+	return err
 }
 
 // OnClose has f called when the Reply is closed.
