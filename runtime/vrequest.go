@@ -146,6 +146,20 @@ func (vr *VRequest) AddFilterIn(f *Filter) { vr.In = f.connect(vr.In) }
 // BodyFiltered reports whether a filter may change the length of the request body.
 func (vr *VRequest) BodyFiltered() bool { return vr.In != vr.rawIn }
 
+// BodyChanged reports whether the body is not what the client announced any more: a
+// script has read from it, replaced it, or put a filter before it. [ChunkQueue.Measure]
+// tells its length then.
+func (vr *VRequest) BodyChanged() bool {
+	if vr.BodyFiltered() {
+		return true
+	}
+	chunks := vr.rawIn.chunks
+	if vr.body == nil {
+		return len(chunks) > 0
+	}
+	return vr.body.taken > 0 || len(chunks) != 1 || chunks[0].stream != io.ReadCloser(vr.body)
+}
+
 // OnFinish has f called when the request is over.
 func (vr *VRequest) OnFinish(f func()) { vr.finishers = append(vr.finishers, f) }
 
