@@ -1,0 +1,368 @@
+package bindings
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"luaserve/runtime"
+)
+
+func deflateModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "deflate",
+		Doc: "Compresses answers on their way out. " +
+			"Beware of BREACH: where an encrypted page holds a secret (a session token, a CSRF token) next to something that the client chose (a search word), " +
+			"the length of the compressed page tells the secret piece by piece. Leave such pages out, or mask the secret anew in each answer.",
+		Actions: []runtime.ActionDef{{
+			Name: "deflate", New: newDeflate,
+			Doc: "Compresses the answer if the client accepts it; put it behind what answers the request, a backend included. " +
+				"Of what the client likes best, zstd is taken before br, gzip and deflate. " +
+				`Left alone are: answers that are encoded already, parts of a file, status 1xx, 204, 205, 206 and 304, "Cache-Control: no-transform", more than one ETag, what is too small or of the wrong type. ` +
+				"Otherwise the answer gets Vary, and when it is compressed Content-Encoding and a weak ETag. What a slow backend sends is passed on at once. " +
+				"A request that nobody has answered yet is left alone as well, where lighttpd2 answers with 500.",
+			Example: `actions = { docroot "/var/www", static(), deflate { encodings = "br,gzip", ["compression-level"] = 6, ["mime-types"] = { "text/*", "application/json" } } }`,
+			Params: []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true,
+				Doc: `"encodings": names separated by commas, or a list ("zstd,br,gzip,deflate"; "bzip2" is accepted and never chosen: no browser reads it); ` +
+					`"compression-level": 1 (fast, the default) to 9 (small); ` +
+					`"min-size": bytes below which an answer of known length stays as it is (256); ` +
+					`"mime-types": a list of types to compress, "text/*" for all that begin alike (all but images, video and what else is compressed by nature); ` +
+					`"blocksize" and "output-buffer": accepted, a request has a goroutine of its own and buffers of a fixed size`}},
+		}},
+		Options: []runtime.Option{{
+			Name: "deflate.debug", Type: runtime.TBool, Default: false,
+			Doc:     "Whether to log why an answer is compressed or not.",
+			Example: "setup.deflate.debug(true)",
+		}},
+	}
+}
+
+// deflateAction compresses answers. It is immutable.
+type deflateAction struct {
+	codings []*coding // of those that the client likes equally the first is taken
+	minSize int64     // bytes
+	types   []string  // nil: everything that is not compressed by nature
+	debug   runtime.OptionRef
+}
+
+const defaultMinSize = 256
+
+func newDeflate(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	a := &deflateAction{minSize: defaultMinSize, debug: b.Option("deflate.debug")}
+	names, level := []string{"zstd", "br", "gzip", "deflate"}, int64(1)
+	var ignored int64
+	err := readOptions(args.Pairs(0), map[string]func(runtime.Value) error{
+		"encodings": func(v runtime.Value) (err error) {
+			names, err = encodingNames(b, v)
+			return err
+		},
+		"compression-level": numberOption(&level, 1, 9),
+		"min-size":          numberOption(&a.minSize, 0, 1<<40),
+		"mime-types":        stringsOption(&a.types),
+		"blocksize":         numberOption(&ignored, 1, 1<<40),
+		"output-buffer":     numberOption(&ignored, 1, 1<<40),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, typ := range a.types {
+		if a.types[i] = strings.ToLower(typ); !strings.Contains(typ, "/") {
+			return nil, fmt.Errorf(`mime-types: %q is no type; expected for example "text/html" or "text/*"`, typ)
+		}
+	}
+	for _, c := range codings {
+		if slices.Contains(names, c.name) {
+			a.codings = append(a.codings, newCoding(c.name, c.open, int(level)))
+		}
+	}
+	return a, nil
+}
+
+// encodingNames reads the option encodings.
+func encodingNames(b *runtime.Builder, v runtime.Value) ([]string, error) {
+	texts, ok := v.Strings()
+	if !ok {
+		return nil, fmt.Errorf("expected a string or a list of strings, got %s", v.Kind())
+	}
+	var names []string
+	for name := range strings.SplitSeq(strings.Join(texts, ","), ",") {
+		name = strings.TrimSpace(name)
+		switch name {
+		case "zstd", "br", "gzip", "deflate":
+			names = append(names, name)
+		case "x-gzip":
+			names = append(names, "gzip")
+		case "identity", "":
+		case "bzip2", "x-bzip2", "compress", "x-compress":
+			b.Log().Info("deflate: this encoding is never chosen: no browser reads it", "encoding", name, "at", b.Pos().String())
+		default:
+			return nil, fmt.Errorf("unknown encoding %q; expected zstd, br, gzip, deflate or bzip2", name)
+		}
+	}
+	return names, nil
+}
+
+// Run decides on the answer's headers and puts the compressor behind the body.
+func (a *deflateAction) Run(vr *runtime.VRequest) error {
+	reason := a.unfit(vr)
+	if reason != "" {
+		a.explain(vr, reason)
+		return nil
+	}
+	h := &vr.Response.Header
+	addVary(h, "Accept-Encoding")
+	if s := vr.Response.Status; s == http.StatusNotModified || s == http.StatusPartialContent {
+		weakenForClient(vr)
+		a.explain(vr, "there is nothing to compress, but there could have been")
+		return nil
+	}
+	c := negotiate(vr.Request.Header.Get("Accept-Encoding"), a.codings)
+	if c == nil {
+		a.explain(vr, "the client accepts no encoding that is offered")
+		return nil
+	}
+	a.explain(vr, "compressed with "+c.name)
+	if tag := h.Get("ETag"); strings.HasPrefix(tag, `"`) {
+		h.Set("ETag", "W/"+tag)
+	}
+	h.Set("Content-Encoding", c.name)
+	// what is sent is no longer what these describe
+	for _, name := range [...]string{"Content-Length", "Accept-Ranges", "Content-MD5", "Content-Digest", "Repr-Digest", "Digest"} {
+		h.Remove(name)
+	}
+	p := &compressor{coding: c, source: vr.Out}
+	vr.AddFilterOut(runtime.NewFilter(p.handle))
+	vr.OnFinish(p.release)
+	return nil
+}
+
+func (a *deflateAction) explain(vr *runtime.VRequest, what string) {
+	if vr.Option(a.debug).(bool) {
+		vr.Log().Info("deflate: "+what, "path", vr.Request.URI.Path, "status", vr.Response.Status)
+	}
+}
+
+// unfit says why an answer is not for any client to get compressed; "" when it is.
+func (a *deflateAction) unfit(vr *runtime.VRequest) string {
+	h := &vr.Response.Header
+	status := vr.Response.Status
+	switch {
+	case !vr.HasResponse():
+		return "nobody has answered the request yet: put deflate behind what does"
+	case status < 200, status == http.StatusNoContent, status == http.StatusResetContent:
+		return "this status has no body"
+	case h.Has("Content-Encoding"):
+		return "the answer is encoded already"
+	case h.Has("Transfer-Encoding"):
+		return "the answer has a Transfer-Encoding"
+	case hasToken(h.Get("Cache-Control"), "no-transform"):
+		return "Cache-Control says no-transform"
+	case countFields(h, "ETag") > 1:
+		return "the answer has more than one ETag"
+	case status == http.StatusNotModified, status == http.StatusPartialContent:
+		return "" // nothing to compress, but the whole answer might have been
+	case h.Has("Content-Range"):
+		return "this is a part of something"
+	}
+	if size := bodySize(vr); size == 0 || size > 0 && size < a.minSize {
+		return "the answer is too small"
+	}
+	if typ := h.Get("Content-Type"); !a.wants(typ) {
+		return "the type is not to be compressed: " + typ
+	}
+	return ""
+}
+
+// bodySize returns the length of the body in bytes, -1 when it is not known.
+func bodySize(vr *runtime.VRequest) int64 {
+	n := vr.Out.Len()
+	if n > 0 || n == 0 && vr.Request.Method != http.MethodHead {
+		return n
+	}
+	// a backend's stream, or a HEAD that the handler made no body for
+	if text, ok := vr.Response.Header.Lookup("Content-Length"); ok {
+		if announced, err := strconv.ParseInt(text, 10, 64); err == nil && announced >= 0 {
+			return announced
+		}
+	}
+	return n
+}
+
+// compressedTypes are compressed by nature.
+var compressedTypes = []string{"image/*", "video/*", "audio/*", "font/woff", "font/woff2", "application/font-woff", "application/font-woff2",
+	"application/zip", "application/gzip", "application/x-gzip", "application/zstd", "application/x-bzip2", "application/x-xz", "application/x-7z-compressed",
+	"application/vnd.rar", "application/x-rar-compressed", "application/java-archive", "application/epub+zip", "application/x-compress", "application/x-rpm",
+	"application/vnd.debian.binary-package", "application/vnd.android.package-archive", "application/ogg"}
+
+// plainImages are images that are not.
+var plainImages = []string{"image/svg+xml", "image/bmp", "image/x-ms-bmp", "image/x-icon", "image/vnd.microsoft.icon"}
+
+// wants reports whether answers of this Content-Type are compressed.
+func (a *deflateAction) wants(contentType string) bool {
+	typ, _, _ := strings.Cut(strings.ToLower(contentType), ";")
+	typ = strings.TrimSpace(typ)
+	if a.types != nil {
+		return typeListed(a.types, typ)
+	}
+	return !typeListed(compressedTypes, typ) || typeListed(plainImages, typ)
+}
+
+func typeListed(list []string, typ string) bool {
+	for _, want := range list {
+		if prefix, ok := strings.CutSuffix(want, "*"); ok && strings.HasPrefix(typ, prefix) || want == typ {
+			return true
+		}
+	}
+	return false
+}
+
+// negotiate returns the coding that the client likes best (RFC 9110, 12.5.3), nil for none.
+func negotiate(accept string, offered []*coding) *coding {
+	var best *coding
+	bestQ := 0.0
+	for _, c := range offered {
+		if q := quality(accept, c.name); q > bestQ {
+			best, bestQ = c, q
+		}
+	}
+	if identity := quality(accept, "identity"); identity > bestQ {
+		return nil // it would rather have the answer as it is
+	}
+	return best
+}
+
+// quality returns how much the client likes a coding, from 0 to 1.
+func quality(accept, coding string) float64 {
+	wildcard := 0.0
+	for item := range strings.SplitSeq(accept, ",") {
+		name, params, _ := strings.Cut(item, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name == coding || name == "x-gzip" && coding == "gzip" {
+			return weight(params)
+		}
+		if name == "*" {
+			wildcard = weight(params)
+		}
+	}
+	return wildcard
+}
+
+// weight reads q=0.5; what is no weight counts as 0, nothing as 1.
+func weight(params string) float64 {
+	params = strings.TrimSpace(params)
+	if params == "" {
+		return 1
+	}
+	name, value, _ := strings.Cut(params, "=")
+	q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	if !strings.EqualFold(strings.TrimSpace(name), "q") || err != nil || !(q >= 0 && q <= 1) {
+		return 0
+	}
+	return q
+}
+
+// weakenForClient gives an ETag the form in which the client has it: the weak one if it
+// was sent a compressed answer.
+func weakenForClient(vr *runtime.VRequest) {
+	tag := vr.Response.Header.Get("ETag")
+	if vr.Response.Status != http.StatusNotModified || !strings.HasPrefix(tag, `"`) {
+		return
+	}
+	if strings.Contains(vr.Request.Header.Get("If-None-Match"), "W/"+tag) {
+		vr.Response.Header.Set("ETag", "W/"+tag)
+	}
+}
+
+// addVary adds a name to Vary unless it is there.
+func addVary(h *runtime.Header, name string) {
+	vary := h.Get("Vary")
+	if !hasToken(vary, name) && !hasToken(vary, "*") {
+		h.Append("Vary", name)
+	}
+}
+
+// hasToken reports whether a list of words has one of them.
+func hasToken(list, word string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		if strings.EqualFold(strings.TrimSpace(item), word) {
+			return true
+		}
+	}
+	return false
+}
+
+func countFields(h *runtime.Header, name string) int {
+	n := 0
+	for field := range h.All() {
+		if strings.EqualFold(field, name) {
+			n++
+		}
+	}
+	return n
+}
+
+// readOptions hands each option of a key-value list to its reader. Words may be joined
+// by "_" as well as by "-".
+func readOptions(options []runtime.Pair, readers map[string]func(runtime.Value) error) error {
+	seen := map[string]bool{}
+	for _, p := range options {
+		name, ok := p.Key.Str()
+		if !ok {
+			return fmt.Errorf("expected the name of an option, got %s", p.Key)
+		}
+		name = strings.ReplaceAll(name, "_", "-")
+		read, ok := readers[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("unknown option %q; expected one of %s", name, sortedNames(readers))
+		case seen[name]:
+			return fmt.Errorf("the option %q is given twice", name)
+		}
+		seen[name] = true
+		if err := read(p.Value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func sortedNames(readers map[string]func(runtime.Value) error) string {
+	names := make([]string, 0, len(readers))
+	for name := range readers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func numberOption(to *int64, least, most int64) func(runtime.Value) error {
+	return func(v runtime.Value) error {
+		f, ok := v.Float()
+		n := int64(f)
+		if !ok || float64(n) != f || n < least || n > most {
+			if most >= 1<<40 {
+				return fmt.Errorf("expected a whole number of at least %d, got %s", least, v)
+			}
+			return fmt.Errorf("expected a whole number from %d to %d, got %s", least, most, v)
+		}
+		*to = n
+		return nil
+	}
+}
+
+func stringsOption(to *[]string) func(runtime.Value) error {
+	return func(v runtime.Value) error {
+		list, ok := v.Strings()
+		if !ok || v.Kind() != runtime.KindList {
+			return fmt.Errorf("expected a list of strings, got %s", v)
+		}
+		if slices.Contains(list, "") {
+			return errors.New("an entry is empty")
+		}
+		*to = list
+		return nil
+	}
+}

@@ -1,0 +1,330 @@
+package bindings
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"luaserve/runtime"
+)
+
+func dirlistModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "dirlist",
+		Doc:  "Shows what is in a directory.",
+		Actions: []runtime.ActionDef{{
+			Name: "dirlist", New: newDirlist,
+			Doc: "Answers GET and HEAD for a directory with a page that lists it, directories first; a click on a column sorts. " +
+				"It does nothing when the request is handled already, and for everything that is no directory. A URL without / at the end is redirected. " +
+				"A directory outside of the document root, behind a symbolic link, is answered with 403, and what static would not send is not listed: " +
+				"links that lead out or nowhere, sockets, devices, names with control characters. Dates are in UTC. Behind userdir and rewrites the links stay right, because they are relative.",
+			Example: `actions = { docroot "/var/www", index "index.html", when(request.path:prefix "/files/", { dirlist { include_header = true, hide_header = true, exclude_suffix = { ".bak" } } }), static() }`,
+			Params: []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true,
+				Doc: `"sort": "name" (default), "modified", "size" or "type", until the reader chooses; ` +
+					`"css": URL of a style sheet in place of the built-in style; ` +
+					`"hide-dotfiles" (true), "hide-tildefiles" (true) and "hide-directories" (false): booleans; ` +
+					`"include-header" (false) and "include-readme" (true): show HEADER.txt above and README.txt below the list, up to 64 KiB; ` +
+					`"hide-header" and "hide-readme" (false): leave these files out of the list; ` +
+					`"encode-header" and "encode-readme" (true): they are text; set it to false for files of HTML whose authors you trust; ` +
+					`"exclude-suffix" and "exclude-prefix": lists of strings, entries that end or begin so are left out; ` +
+					`"content-type" ("text/html; charset=utf-8"); "debug": a boolean, log each list; ` +
+					`"max-entries": how many entries of a directory are looked at (10000)`}},
+		}},
+	}
+}
+
+// maxIncluded is how long HEADER.txt and README.txt may be, in bytes.
+const maxIncluded = 64 << 10
+
+// included says what becomes of HEADER.txt or README.txt.
+type included struct {
+	file                  string
+	include, hide, encode bool
+}
+
+// dirlistAction lists directories. It is immutable.
+type dirlistAction struct {
+	sort                                  string
+	css, contentType                      string
+	hideDots, hideTildes, hideDirectories bool
+	header, readme                        included
+	excludeSuffix, excludePrefix          []string
+	debug                                 bool
+	maxEntries                            int64
+	types, serverTag, etag                runtime.OptionRef
+}
+
+func newDirlist(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	a := &dirlistAction{
+		sort: "name", contentType: "text/html; charset=utf-8", hideDots: true, hideTildes: true, maxEntries: 10000,
+		header: included{file: "HEADER.txt", encode: true}, readme: included{file: "README.txt", include: true, encode: true},
+		types: b.Option("mime_types"), serverTag: b.Option(runtime.OptionServerTag), etag: b.Option("etag.use"),
+	}
+	return a, readOptions(args.Pairs(0), map[string]func(runtime.Value) error{
+		"sort":             a.readSort,
+		"css":              stringOption(&a.css),
+		"content-type":     stringOption(&a.contentType),
+		"hide-dotfiles":    boolOption(&a.hideDots),
+		"hide-tildefiles":  boolOption(&a.hideTildes),
+		"hide-directories": boolOption(&a.hideDirectories),
+		"include-header":   boolOption(&a.header.include),
+		"hide-header":      boolOption(&a.header.hide),
+		"encode-header":    boolOption(&a.header.encode),
+		"include-readme":   boolOption(&a.readme.include),
+		"hide-readme":      boolOption(&a.readme.hide),
+		"encode-readme":    boolOption(&a.readme.encode),
+		"exclude-suffix":   stringsOption(&a.excludeSuffix),
+		"exclude-prefix":   stringsOption(&a.excludePrefix),
+		"debug":            boolOption(&a.debug),
+		"max-entries":      numberOption(&a.maxEntries, 1, 1_000_000),
+	})
+}
+
+func (a *dirlistAction) readSort(v runtime.Value) error {
+	text, ok := v.Str()
+	if !ok || !slices.ContainsFunc(dirColumns, func(c dirColumn) bool { return c.key == text }) {
+		return fmt.Errorf(`expected "name", "modified", "size" or "type", got %s`, v)
+	}
+	a.sort = text
+	return nil
+}
+
+func boolOption(to *bool) func(runtime.Value) error {
+	return func(v runtime.Value) error {
+		b, ok := v.Bool()
+		if !ok {
+			return fmt.Errorf("expected true or false, got %s", v)
+		}
+		*to = b
+		return nil
+	}
+}
+
+// stringOption reads text that may stand in a header field.
+func stringOption(to *string) func(runtime.Value) error {
+	return func(v runtime.Value) error {
+		s, ok := v.Str()
+		if !ok || s == "" || !runtime.ValidFieldValue(s) {
+			return fmt.Errorf("expected a string, got %s", v)
+		}
+		*to = s
+		return nil
+	}
+}
+
+// Run answers the request if it is for a directory.
+func (a *dirlistAction) Run(vr *runtime.VRequest) error {
+	if m := vr.Request.Method; vr.IsHandled() || vr.Physical.Path == "" || m != http.MethodGet && m != http.MethodHead {
+		return nil
+	}
+	if stat := vr.Physical.Stat(); stat.Exists && !stat.IsDir {
+		return nil // opening something else may have effects
+	}
+	f, err := vr.Physical.Open()
+	if err != nil {
+		return dirlistFailed(vr, err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.IsDir() {
+		return err
+	}
+	if !strings.HasSuffix(vr.Request.URI.Path, "/") {
+		redirectToSlash(vr)
+		return nil
+	}
+	l := &dirListing{dirlistAction: a, vr: vr, path: vr.Request.URI.Path}
+	l.chooseOrder(vr.Request.URI.Query)
+	if err := l.read(f); err != nil {
+		return fmt.Errorf("reading %s: %w", vr.Physical.Path, err)
+	}
+	if a.debug {
+		vr.Log().Info("dirlist", "directory", vr.Physical.Path, "entries", len(l.entries), "cut", l.cut)
+	}
+	l.answer()
+	return nil
+}
+
+// dirlistFailed answers for a directory that cannot be opened.
+func dirlistFailed(vr *runtime.VRequest, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
+		return nil
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, runtime.ErrOutside), errors.Is(err, syscall.ELOOP):
+		vr.Log().Info("dirlist: directory refused", "directory", vr.Physical.Path, "error", err.Error())
+		deny(vr, http.StatusForbidden)
+		return nil
+	}
+	return err
+}
+
+// redirectToSlash sends the client to the URL that it asked for, with a slash: userdir has
+// taken the user out of the path by now.
+func redirectToSlash(vr *runtime.VRequest) {
+	uri := &vr.Request.URI
+	path, query, found := strings.Cut(uri.RawPath, "?")
+	if path == "" || strings.HasSuffix(path, "/") || path[0] != '/' {
+		redirectToDirectory(vr)
+		return
+	}
+	if found {
+		query = "?" + query
+	}
+	sendRedirect(vr, http.StatusMovedPermanently, uri.Scheme+"://"+uri.Authority+path+"/"+query)
+}
+
+// dirEntry is one line of the list.
+type dirEntry struct {
+	name, typ string
+	key       string // what names are sorted by
+	dir       bool
+	size      int64
+	modified  time.Time
+}
+
+// dirListing is the list of one directory for one request.
+type dirListing struct {
+	*dirlistAction
+	vr         *runtime.VRequest
+	path       string
+	entries    []dirEntry
+	cut        bool // there is more than max-entries
+	order      string
+	descending bool
+	chosen     bool // the order is the reader's
+}
+
+// readBatch is how many entries are read at once.
+const readBatch = 512
+
+// read collects the entries of the open directory.
+func (l *dirListing) read(f *os.File) error {
+	for seen := int64(0); ; {
+		batch, err := f.ReadDir(readBatch)
+		for _, d := range batch {
+			if seen++; seen > l.maxEntries {
+				l.cut = true
+				return nil
+			}
+			l.add(d)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(batch) == readBatch && l.vr.Context().Err() != nil {
+			return l.vr.Context().Err() // nobody waits any more
+		}
+	}
+}
+
+// add puts an entry into the list, unless it is hidden or could not be sent.
+func (l *dirListing) add(d fs.DirEntry) {
+	name := d.Name()
+	if l.hidden(name) {
+		return
+	}
+	info, err := d.Info()
+	if err != nil {
+		return // gone meanwhile
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if info = l.target(name); info == nil {
+			return
+		}
+	}
+	e := dirEntry{name: name, key: strings.ToLower(name), size: info.Size(), modified: info.ModTime()}
+	switch {
+	case info.IsDir() && l.hideDirectories:
+		return
+	case info.IsDir():
+		e.dir, e.size, e.typ = true, -1, "Directory"
+	case !info.Mode().IsRegular(), l.header.hide && name == l.header.file, l.readme.hide && name == l.readme.file:
+		return
+	default:
+		e.typ = l.vr.Option(l.types).(*mimeTable).lookup(name)
+	}
+	l.entries = append(l.entries, e)
+}
+
+func (l *dirListing) hidden(name string) bool {
+	return strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) || // no URL leads there
+		l.hideDots && name[0] == '.' || l.hideTildes && name[len(name)-1] == '~' ||
+		slices.ContainsFunc(l.excludeSuffix, func(s string) bool { return strings.HasSuffix(name, s) }) ||
+		slices.ContainsFunc(l.excludePrefix, func(s string) bool { return strings.HasPrefix(name, s) })
+}
+
+// target returns what a symbolic link leads to, nil when that could not be sent. Only what
+// is a file or a directory by its name is opened.
+func (l *dirListing) target(name string) fs.FileInfo {
+	place := l.place(name)
+	if stat := runtime.Stat(place.Path); !stat.IsFile && !stat.IsDir {
+		return nil
+	}
+	f, err := place.Open()
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// place is a file of the directory.
+func (l *dirListing) place(name string) *runtime.Physical {
+	dir := strings.TrimRight(l.vr.Physical.Path, "/")
+	return &runtime.Physical{DocRoot: l.vr.Physical.DocRoot, Path: dir + "/" + name}
+}
+
+// text returns HEADER.txt or README.txt, "" when it is not there, too long or not wanted.
+func (l *dirListing) text(inc included) string {
+	place := l.place(inc.file)
+	if !inc.include || !runtime.Stat(place.Path).IsFile {
+		return ""
+	}
+	f, err := place.Open()
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxIncluded+1))
+	if info, serr := f.Stat(); err != nil || serr != nil || !info.Mode().IsRegular() || len(data) > maxIncluded {
+		return ""
+	}
+	return string(data)
+}
+
+// answer claims the request and answers it with the page. The ETag is made of the page: the
+// time of a directory does not change with the sizes in it.
+func (l *dirListing) answer() {
+	if !l.vr.HandleDirect() {
+		return
+	}
+	page := l.page()
+	h := &l.vr.Response.Header
+	l.vr.Response.Status = http.StatusOK
+	if l.vr.Option(l.etag).(etagParts) != 0 {
+		sum := sha256.Sum256(page)
+		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
+		h.Set("ETag", tag)
+		if list, ok := l.vr.Request.Header.Lookup("If-None-Match"); ok && etagListed(list, tag) {
+			l.vr.Response.Status = http.StatusNotModified
+			return
+		}
+	}
+	h.Set("Content-Type", l.contentType)
+	l.vr.Out.Add(page)
+}
