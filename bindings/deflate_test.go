@@ -230,9 +230,9 @@ actions = { docroot "@DIR@", static(), deflate() }`)
 			}
 		}
 	}
-	tag := strings.Join(rawFields(site.ask("GET", "/small.txt", "Accept-Encoding", "br").Header, "ETag"), "")
+	tag := strings.Join(asWritten(site.ask("GET", "/small.txt", "Accept-Encoding", "br").Header, "ETag"), "")
 	r := site.ask("GET", "/small.txt", "Accept-Encoding", "br", "If-None-Match", tag)
-	if r.StatusCode != 304 || fmt.Sprint(rawFields(r.Header, "ETag")) != "["+tag+"]" || !strings.HasPrefix(tag, `W/"`) || r.Header.Get("Vary") == "" {
+	if r.StatusCode != 304 || fmt.Sprint(asWritten(r.Header, "ETag")) != "["+tag+"]" || !strings.HasPrefix(tag, `W/"`) || r.Header.Get("Vary") == "" {
 		t.Errorf("%d %v, want %s", r.StatusCode, r.Header, tag)
 	}
 	r = site.ask("GET", "/small.txt", "Accept-Encoding", "br", "Range", "bytes=4-8")
@@ -302,3 +302,6 @@ func TestDeflateFastCGI(t *testing.T) {
 		t.Error("a cut body looks whole")
 	}
 }
+
+// asWritten reads fields by the name as the server wrote it: net/http would look for Etag.
+func asWritten(h http.Header, name string) []string { return h[name] }
