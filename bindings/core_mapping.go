@@ -172,15 +172,19 @@ func findIndex(vr *runtime.VRequest, files []string) error {
 	return nil
 }
 
-// redirectToDirectory sends the client to the same URL with a slash, so that relative
-// links of the directory's page work.
+// redirectToDirectory sends the client to the URL that it asked for, with a slash, so that
+// relative links of the directory's page work. The path of the request may be another by
+// now: userdir takes the user out of it.
 func redirectToDirectory(vr *runtime.VRequest) {
 	uri := &vr.Request.URI
-	location := uri.Scheme + "://" + uri.Authority + runtime.EncodePath(uri.Path) + "/"
-	if uri.Query != "" {
-		location += "?" + uri.Query
+	path, query, found := strings.Cut(uri.RawPath, "?")
+	if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
+		path = runtime.EncodePath(uri.Path) // a script has changed it
 	}
-	sendRedirect(vr, http.StatusMovedPermanently, location)
+	if found {
+		query = "?" + query
+	}
+	sendRedirect(vr, http.StatusMovedPermanently, uri.Scheme+"://"+uri.Authority+path+"/"+query)
 }
 
 func newPathinfo(_ *runtime.Builder, _ runtime.Args) (runtime.Action, error) {

@@ -138,7 +138,7 @@ func (a *dirlistAction) Run(vr *runtime.VRequest) error {
 		return err
 	}
 	if !strings.HasSuffix(vr.Request.URI.Path, "/") {
-		redirectToSlash(vr)
+		redirectToDirectory(vr)
 		return nil
 	}
 	l := &dirListing{dirlistAction: a, vr: vr, path: vr.Request.URI.Path}
@@ -164,21 +164,6 @@ func dirlistFailed(vr *runtime.VRequest, err error) error {
 		return nil
 	}
 	return err
-}
-
-// redirectToSlash sends the client to the URL that it asked for, with a slash: userdir has
-// taken the user out of the path by now.
-func redirectToSlash(vr *runtime.VRequest) {
-	uri := &vr.Request.URI
-	path, query, found := strings.Cut(uri.RawPath, "?")
-	if path == "" || strings.HasSuffix(path, "/") || path[0] != '/' {
-		redirectToDirectory(vr)
-		return
-	}
-	if found {
-		query = "?" + query
-	}
-	sendRedirect(vr, http.StatusMovedPermanently, uri.Scheme+"://"+uri.Authority+path+"/"+query)
 }
 
 // dirEntry is one line of the list.

@@ -73,7 +73,7 @@ func (a *userdirAction) Run(vr *runtime.VRequest) error {
 	}
 	vr.Physical.DocRoot, vr.Physical.Path = root+"/", root+rest
 	if !strings.HasSuffix(rest, "/") && !vr.IsHandled() && vr.Physical.Stat().IsDir {
-		redirectToSlash(vr)
+		redirectToDirectory(vr)
 		return nil
 	}
 	if rest == "" {
