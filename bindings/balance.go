@@ -8,8 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"luaserve/bindings/fcgi"
-	"luaserve/bindings/httpproxy"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -127,11 +126,8 @@ func (b *balancer) place(i int) string { return fmt.Sprintf("%d of %d", i+1, len
 // unreached reports whether err says that the backend did not take the request: it may be
 // given to another one.
 func unreached(err error) bool {
-	if e, ok := errors.AsType[*fcgi.Error](err); ok {
-		return !e.Sent && (e.Kind == fcgi.Unavailable || e.Kind == fcgi.Timeout)
-	}
-	if e, ok := errors.AsType[*httpproxy.Error](err); ok {
-		return !e.Sent && (e.Kind == httpproxy.Unavailable || e.Kind == httpproxy.Timeout)
+	if e, ok := errors.AsType[*upstream.Error](err); ok {
+		return !e.Sent && (e.Kind == upstream.Unavailable || e.Kind == upstream.Timeout)
 	}
 	status, ok := errors.AsType[*runtime.StatusError](err)
 	return ok && status.Status == http.StatusServiceUnavailable
@@ -141,7 +137,7 @@ func unreached(err error) bool {
 // A FastCGI client that was connected may still be reading a body that is not kept.
 func (t *balanceTurn) again(vr *runtime.VRequest, err error) bool {
 	if t.body != nil && t.body.kept == nil {
-		if e, ok := errors.AsType[*fcgi.Error](err); ok && e.Op != "dial" {
+		if e, ok := errors.AsType[*upstream.Error](err); ok && e.Op != "dial" {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/yookoala/gofast"
 
 	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -40,7 +41,7 @@ type fastcgiBackend struct {
 }
 
 func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	network, address, err := fcgi.ParseAddress(args.Str(0))
+	network, address, err := upstream.ParseAddress(args.Str(0))
 	if err != nil {
 		return nil, err
 	}
@@ -118,27 +119,11 @@ func (f *fastcgiBackend) send(ctx context.Context, req *fcgi.Request, stderr fun
 	return resp, nil
 }
 
-// statusClientClosed is what is logged when the client left first; nobody sees it.
-const statusClientClosed = 499
-
-// backendStatus says how a failure of a backend is answered (RFC 9110, 15.6).
+// backendStatus says how a failure of a backend is answered (RFC 9110, 15.6); a request body
+// that failed has a status of its own.
 func backendStatus(err error) int {
-	var status *runtime.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*runtime.StatusError](err); ok {
 		return status.Status
 	}
-	var fe *fcgi.Error
-	if errors.As(err, &fe) {
-		switch fe.Kind {
-		case fcgi.Unavailable:
-			return http.StatusServiceUnavailable
-		case fcgi.Timeout:
-			return http.StatusGatewayTimeout
-		case fcgi.BadRequest:
-			return http.StatusBadRequest
-		case fcgi.Canceled:
-			return statusClientClosed
-		}
-	}
-	return http.StatusBadGateway
+	return upstream.KindOf(err).Status()
 }

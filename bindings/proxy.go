@@ -1,12 +1,10 @@
 package bindings
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 
-	"luaserve/bindings/fcgi"
 	"luaserve/bindings/httpproxy"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -34,7 +32,7 @@ type proxyUpstream struct {
 }
 
 func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	network, address, err := fcgi.ParseAddress(args.Str(0))
+	network, address, err := upstream.ParseAddress(args.Str(0))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +63,7 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	}
 	resp, err := p.client.Do(vr.Context(), req)
 	if err != nil {
-		return &runtime.StatusError{Status: proxyStatus(err), Err: fmt.Errorf("backend %s: %w", p.address, err)}
+		return &runtime.StatusError{Status: backendStatus(err), Err: fmt.Errorf("backend %s: %w", p.address, err)}
 	}
 	for _, field := range resp.Header {
 		vr.Response.Header.Insert(field.Name, field.Value)
@@ -105,16 +103,4 @@ func uploadLength(vr *runtime.VRequest) (int64, error) {
 		return -1, nil
 	}
 	return vr.ContentLength()
-}
-
-// proxyStatus says how a failure of the upstream is answered; a request body that failed has
-// a status of its own.
-func proxyStatus(err error) int {
-	if status, ok := errors.AsType[*runtime.StatusError](err); ok {
-		return status.Status
-	}
-	if e, ok := errors.AsType[*httpproxy.Error](err); ok {
-		return e.Kind.Status()
-	}
-	return http.StatusBadGateway
 }

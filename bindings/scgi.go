@@ -3,8 +3,8 @@ package bindings
 import (
 	"fmt"
 
-	"luaserve/bindings/fcgi"
 	"luaserve/bindings/scgi"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -31,7 +31,7 @@ type scgiBackend struct {
 }
 
 func newSCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	network, address, err := fcgi.ParseAddress(args.Str(0))
+	network, address, err := upstream.ParseAddress(args.Str(0))
 	if err != nil {
 		return nil, err
 	}

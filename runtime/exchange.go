@@ -44,6 +44,9 @@ func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 	if r.body == nil {
 		return nil
 	}
+	if r.vr != nil && len(r.vr.pacers) > 0 {
+		w = &pacedWriter{w: w, flush: flush, pacers: r.vr.pacers}
+	}
 	err := r.body.writeTo(w, flush)
 	if r.vr != nil {
 		r.vr.cut = err != nil

@@ -79,7 +79,12 @@ func (vr *VRequest) tellEnd() {
 func (vr *VRequest) Started() time.Time { return vr.started }
 
 // BytesSent returns how many bytes of the body the front end took so far.
-func (vr *VRequest) BytesSent() int64 { return vr.Out.sent }
+func (vr *VRequest) BytesSent() int64 {
+	if vr.filtered != nil {
+		return vr.filtered.sent
+	}
+	return vr.Out.sent
+}
 
 // WasCut reports whether the answer could not be sent to its end.
 func (vr *VRequest) WasCut() bool { return vr.cut }

@@ -89,6 +89,23 @@ func (vr *VRequest) runFilters() error {
 	return nil
 }
 
+// HasFilterOut reports whether the response body is to run through a filter.
+func (vr *VRequest) HasFilterOut() bool { return len(vr.filtersOut) > 0 }
+
+// DropBody drops the response body as far as it is there, and the filters it was to run
+// through: what is put into Out next is what they would have made of it. A backend that
+// still sends is told to stop. Filters that are added later count again.
+func (vr *VRequest) DropBody() {
+	for _, f := range vr.filtersOut {
+		f.In.Reset()
+		f.Out.Reset()
+	}
+	vr.filtersOut = nil
+	vr.Out.Reset()
+	vr.Out.closed = true
+	vr.handled = handledDirect
+}
+
 // fail replaces the response by an error page and logs why.
 func (vr *VRequest) fail(err error) {
 	status := http.StatusInternalServerError

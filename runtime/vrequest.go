@@ -32,6 +32,7 @@ type VRequest struct {
 	cut          bool // sending the answer failed
 	started      time.Time
 	observers    []Observer // those that heard of the request
+	pacers       []pacer    // what slows the response down
 	captures     []match
 	options      []any // nil while all have their defaults
 	filtersOut   []*Filter

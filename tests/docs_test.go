@@ -44,7 +44,7 @@ func TestDocs(t *testing.T) {
 // exampleFiles makes a working directory with the files that examples name.
 func exampleFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, file := range []string{"users.txt", "htpasswd", "htdigest"} {
+	for _, file := range []string{"users.txt", "htpasswd", "htdigest", "fortunes.txt"} {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // backend is a FastCGI application made of raw records, for answers that no real one gives.
@@ -294,7 +296,7 @@ func tryFetch(t testing.TB, c *Client, r *Request) {
 }
 
 // wantError checks an error's kind and op.
-func wantError(t testing.TB, err error, op string, kind Kind) *Error {
+func wantError(t testing.TB, err error, op string, kind upstream.Kind) *Error {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

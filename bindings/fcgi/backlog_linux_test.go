@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // fullBacklog returns a unix socket whose backlog has no room for one more connection.
@@ -57,7 +59,7 @@ func TestBacklogFull(t *testing.T) {
 	path, _ := fullBacklog(t)
 	c := NewClient(Config{Network: "unix", Address: path, ConnectTimeout: 50 * time.Millisecond})
 	_, err := c.Do(guard(t), get(), nil)
-	if e := wantError(t, err, "dial", Timeout); e.Sent {
+	if e := wantError(t, err, "dial", upstream.Timeout); e.Sent {
 		t.Error("reported as sent")
 	}
 }
@@ -114,7 +116,7 @@ func TestBacklogGetsWorker(t *testing.T) {
 	<-begun
 	fill(t, path)
 	wg.Go(func() { tryFetch(t, c, get()) })
-	for c.pool.starving.Load() == 0 {
+	for !c.pool.Starving() {
 		time.Sleep(time.Millisecond)
 	}
 	close(gate)

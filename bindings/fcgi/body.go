@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 var errClosed = errors.New("the response body was closed")
@@ -126,7 +128,7 @@ func (a *answer) giveUp() {
 // Close implements io.Closer.
 func (a *answer) Close() error {
 	if !a.over() {
-		a.abort(&Error{Op: "body", Addr: a.config.Address, Kind: Canceled, Sent: true, Err: errClosed})
+		a.abort(&Error{Proto: proto, Op: "body", Addr: a.config.Address, Kind: upstream.Canceled, Sent: true, Err: errClosed})
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -4,13 +4,15 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // Config describes a backend and how to talk to it. Only Network and Address are required.
 // A negative timeout means no limit, except for ConnectTimeout.
 type Config struct {
 	Network string // "unix" or "tcp"
-	Address string // as net.Dial takes it; see [ParseAddress]
+	Address string // as net.Dial takes it; see [upstream.ParseAddress]
 
 	// ConnectTimeout limits connecting, name lookup included. 0 means 5 seconds.
 	ConnectTimeout time.Duration
@@ -48,7 +50,7 @@ func orDefault[T int | time.Duration](v *T, value T) {
 // Client sends requests to one backend. It is safe for concurrent use.
 type Client struct {
 	config Config
-	pool   *pool // nil when connections are not kept
+	pool   *upstream.Pool[*conn] // nil when connections are not kept
 }
 
 // NewClient returns a client for the backend that config describes. It connects when the
@@ -62,7 +64,7 @@ func NewClient(config Config) *Client {
 	orDefault(&config.MaxHeadBytes, 64<<10)
 	c := &Client{config: config}
 	if !config.DisableKeepAlive && config.MaxIdle > 0 {
-		c.pool = &pool{max: config.MaxIdle, idleTime: config.IdleTime}
+		c.pool = upstream.NewPool[*conn](config.MaxIdle, config.IdleTime)
 	}
 	return c
 }
@@ -71,7 +73,7 @@ func NewClient(config Config) *Client {
 // but no connection is kept any more. The error is always nil.
 func (c *Client) Close() error {
 	if c.pool != nil {
-		c.pool.close()
+		c.pool.Close()
 	}
 	return nil
 }
@@ -140,11 +142,11 @@ func (c *Client) Do(ctx context.Context, r *Request, stderr func(line string)) (
 func (c *Client) connect(ctx context.Context, reuse bool) (*conn, error) {
 	if c.pool != nil {
 		if reuse {
-			if cn := c.pool.get(); cn != nil {
+			if cn := c.pool.Get(); cn != nil {
 				return cn, nil
 			}
 		} else {
-			c.pool.yield()
+			c.pool.Yield()
 		}
 	}
 	return c.dial(ctx)
@@ -156,7 +158,7 @@ func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (
 	n, sendErr := c.Write(out.wire)
 	if sendErr != nil {
 		c.broken = true
-		if isTimeout(sendErr) {
+		if upstream.IsTimeout(sendErr) {
 			return false, a.fail(c, "send", sendErr)
 		}
 		// The application may have answered and left; see what there is to read.
@@ -168,7 +170,7 @@ func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (
 	h, err := a.readHead(c)
 	if err != nil {
 		op := "head"
-		again = c.reused && !c.answered && lost(err) && a.cause.Load() == nil
+		again = c.Reused && !c.answered && lost(err) && a.cause.Load() == nil
 		if sendErr != nil && lost(err) {
 			op, err = "send", sendErr
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/yookoala/gofast"
+
+	"luaserve/bindings/upstream"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -178,7 +180,7 @@ func TestContentLength(t *testing.T) {
 	tests := []struct {
 		name, head, body string
 		want             string
-		kind             Kind
+		kind             upstream.Kind
 		connections      int64 // for two requests
 	}{
 		{"right", "Content-Length: 4\n\n", "body", "body", 0, 1},
@@ -186,8 +188,8 @@ func TestContentLength(t *testing.T) {
 		{"longer", "Content-Length: 4\n\n", "body and more", "body", 0, 2},
 		{"longer than zero", "Content-Length: 0\n\n", "more", "", 0, 2},
 		{"much longer", "Content-Length: 4\n\n", "body" + strings.Repeat("x", 1<<20), "body", 0, 2},
-		{"shorter", "Content-Length: 40\n\n", "body", "body", BadResponse, 2},
-		{"missing", "Content-Length: 40\n\n", "", "", BadResponse, 2},
+		{"shorter", "Content-Length: 40\n\n", "body", "body", upstream.BadResponse, 2},
+		{"missing", "Content-Length: 40\n\n", "", "", upstream.BadResponse, 2},
 	}
 	for _, tt := range tests {
 		b := startBackend(t, answering(stdout(tt.head+tt.body), end(0)))
@@ -197,7 +199,7 @@ func TestContentLength(t *testing.T) {
 			if resp != nil && tt.name == "missing" {
 				t.Error("got a head although it was known that the body is missing")
 			}
-			if body != tt.want || KindOf(err) != tt.kind {
+			if body != tt.want || upstream.KindOf(err) != tt.kind {
 				t.Errorf("%s: got %.50q, %v", tt.name, body, err)
 			}
 			if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -245,12 +247,12 @@ func TestStreaming(t *testing.T) {
 func TestRefusedRequests(t *testing.T) {
 	c := NewClient(Config{Network: "unix", Address: "/nowhere"})
 	_, err := c.Do(guard(t), &Request{Role: gofast.RoleFilter}, nil)
-	wantError(t, err, "send", BadRequest)
+	wantError(t, err, "send", upstream.BadRequest)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = c.Do(ctx, get(), nil)
-	if e := wantError(t, err, "wait", Canceled); e.Sent || !errors.Is(err, context.Canceled) {
+	if e := wantError(t, err, "wait", upstream.Canceled); e.Sent || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 const (
@@ -22,9 +24,8 @@ var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
 // conn is a connection to the backend. One goroutine reads from it and one writes to it.
 type conn struct {
-	nc     net.Conn
-	raw    syscall.RawConn // nil when nc has none
-	pool   *pool
+	upstream.Conn
+	pool   *upstream.Pool[*conn] // nil when connections are not kept
 	config *Config
 
 	records recordReader
@@ -32,21 +33,15 @@ type conn struct {
 	upload  *upload           // the request body that follows the params, or nil
 
 	fresh    bool // never gave a byte of an answer
-	reused   bool // served a request before this one
 	answered bool // a byte of the answer to this request was read
 	broken   bool // the request was not sent in full
 
 	readBy, writeBy time.Time // the deadlines that are set
-	idleSince       time.Time
-	peek            peeker
 }
 
-func newConn(nc net.Conn, p *pool, config *Config) *conn {
-	c := &conn{nc: nc, pool: p, config: config, fresh: true}
+func newConn(nc net.Conn, p *upstream.Pool[*conn], config *Config) *conn {
+	c := &conn{Conn: upstream.NewConn(nc), pool: p, config: config, fresh: true}
 	c.records.src = c
-	if sc, ok := nc.(syscall.Conn); ok {
-		c.raw, _ = sc.SyscallConn()
-	}
 	return c
 }
 
@@ -66,7 +61,7 @@ func (c *conn) release() {
 	}
 }
 
-func (c *conn) close() { c.nc.Close() }
+func (c *conn) close() { c.Net.Close() }
 
 // reusable reports whether another request may go over this connection: this one ended,
 // was sent in full, and nothing is left over.
@@ -84,11 +79,11 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.armRead()
 	}
 	for {
-		n, err := c.nc.Read(p)
+		n, err := c.Net.Read(p)
 		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			if c.fresh && c.pool != nil && !starving {
 				starving = true
-				c.pool.starve()
+				c.pool.Starve()
 				c.setRead(c.config.ReadTimeout)
 				continue
 			}
@@ -98,7 +93,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			}
 		}
 		if starving {
-			c.pool.fed()
+			c.pool.Fed()
 		}
 		if n > 0 {
 			c.answered, c.fresh = true, false
@@ -122,16 +117,16 @@ func (c *conn) setRead(d time.Duration) {
 	if d > 0 {
 		c.readBy = time.Now().Add(d)
 	}
-	c.nc.SetReadDeadline(c.readBy)
+	c.Net.SetReadDeadline(c.readBy)
 }
 
 // Write writes to the backend within the send timeout.
 func (c *conn) Write(p []byte) (int, error) {
 	if t := c.config.SendTimeout; t > 0 && time.Until(c.writeBy) < t {
 		c.writeBy = time.Now().Add(t + t/8)
-		c.nc.SetWriteDeadline(c.writeBy)
+		c.Net.SetWriteDeadline(c.writeBy)
 	}
-	return c.nc.Write(p)
+	return c.Net.Write(p)
 }
 
 // dial connects to the backend. A unix socket whose backlog is full refuses at once with
@@ -145,18 +140,18 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		full := err != nil && errors.Is(err, syscall.EAGAIN)
 		if full && c.pool != nil && !starving {
 			starving = true
-			c.pool.starve()
-			defer c.pool.fed()
+			c.pool.Starve()
+			defer c.pool.Fed()
 		}
 		switch {
 		case err == nil:
 			return newConn(nc, c.pool, &c.config), nil
 		case ctx.Err() != nil:
 			return nil, canceled(ctx, c.config.Address, false)
-		case isTimeout(err) && !full, full && time.Until(deadline) < pause:
-			return nil, &Error{Op: "dial", Addr: c.config.Address, Kind: Timeout, Err: bare(err)}
+		case upstream.IsTimeout(err) && !full, full && time.Until(deadline) < pause:
+			return nil, &Error{Proto: proto, Op: "dial", Addr: c.config.Address, Kind: upstream.Timeout, Err: upstream.Bare(err)}
 		case !full:
-			return nil, &Error{Op: "dial", Addr: c.config.Address, Kind: Unavailable, Err: bare(err)}
+			return nil, &Error{Proto: proto, Op: "dial", Addr: c.config.Address, Kind: upstream.Unavailable, Err: upstream.Bare(err)}
 		}
 		select {
 		case <-ctx.Done():

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/yookoala/gofast"
+
+	"luaserve/bindings/upstream"
 )
 
 const (
@@ -73,5 +75,5 @@ func stdinError(addr string, err error, sent bool) *Error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return &Error{Op: "stdin", Addr: addr, Kind: BadRequest, Sent: sent, Err: err}
+	return &Error{Proto: proto, Op: "stdin", Addr: addr, Kind: upstream.BadRequest, Sent: sent, Err: err}
 }

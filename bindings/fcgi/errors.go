@@ -4,74 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+
+	"luaserve/bindings/upstream"
 )
 
-// Kind says what sort of fault an [Error] is, so that a caller can choose a status.
-type Kind int
+// Error is the error of [Client.Do] and of reading a response body. Op is "dial", "send",
+// "head", "body", "stdin" or "wait". An application that answers FCGI_OVERLOADED is
+// Unavailable; one whose answer is not FastCGI or not CGI gave a BadResponse.
+type Error = upstream.Error
 
-// The kinds of faults.
-const (
-	// Unavailable: the backend could not be reached (refused, missing socket, unknown
-	// host) or answered FCGI_OVERLOADED. 503.
-	Unavailable Kind = iota + 1
-	// Timeout: connecting, sending or reading made no progress in time, or the deadline
-	// of the context passed. 504.
-	Timeout
-	// BadResponse: the answer is not FastCGI or not CGI, is incomplete, or the
-	// connection was lost. 502.
-	BadResponse
-	// Canceled: the caller cancelled the context or closed the body. Nobody is left to
-	// be told.
-	Canceled
-	// BadRequest: the request cannot be sent, as its body failed, ended too early or it
-	// cannot be expressed in FastCGI. Not the backend's fault.
-	BadRequest
-)
-
-// String returns the kind in words.
-func (k Kind) String() string {
-	switch k {
-	case Unavailable:
-		return "unavailable"
-	case Timeout:
-		return "timeout"
-	case BadResponse:
-		return "bad response"
-	case Canceled:
-		return "canceled"
-	case BadRequest:
-		return "bad request"
-	}
-	return "unknown"
-}
-
-// Error is the error of [Client.Do] and of reading a response body. The error of a lost
-// connection also matches io.ErrUnexpectedEOF.
-type Error struct {
-	Op   string // "dial", "send", "head", "body", "stdin" or "wait"
-	Addr string // address of the backend, as [Config] has it
-	Kind Kind
-	// Sent reports whether the backend may have begun to work on the request. When it
-	// is false, repeating the request elsewhere is safe whatever its method.
-	Sent bool
-	Err  error
-}
-
-// Error prints "fcgi /run/x.sock: dial: connect: connection refused".
-func (e *Error) Error() string { return fmt.Sprintf("fcgi %s: %s: %v", e.Addr, e.Op, e.Err) }
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// KindOf returns the kind of the [Error] in err's chain, 0 when there is none.
-func KindOf(err error) Kind {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Kind
-	}
-	return 0
-}
+const proto = "fcgi"
 
 // protocolError is an answer that breaks FastCGI or CGI/1.1.
 type protocolError string
@@ -100,36 +42,23 @@ func (e endError) Error() string {
 
 // classify makes the Error of a fault that happened while talking to a backend.
 func classify(op, addr string, err error) *Error {
-	e := &Error{Op: op, Addr: addr, Kind: BadResponse, Sent: true, Err: err}
+	e := &Error{Proto: proto, Op: op, Addr: addr, Kind: upstream.BadResponse, Sent: true, Err: err}
 	if end, ok := errors.AsType[endError](err); ok {
 		// The application took no part in a request that it ended like this.
 		e.Sent = op == "body"
 		if end.status == statusOverloaded && !e.Sent {
-			e.Kind = Unavailable
+			e.Kind = upstream.Unavailable
 		}
 		return e
 	}
-	if _, ok := errors.AsType[protocolError](err); ok {
-		return e
-	}
-	if isTimeout(err) {
-		e.Kind, e.Err = Timeout, fmt.Errorf("no progress: %w", bare(err))
-		return e
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		e.Err = fmt.Errorf("the backend closed the connection before the end: %w", io.ErrUnexpectedEOF)
-		return e
-	}
-	e.Err = fmt.Errorf("connection lost: %w (%w)", io.ErrUnexpectedEOF, bare(err))
+	e.Classify(context.Background(), "backend")
 	return e
 }
 
 // canceled makes the Error of a context that is done.
 func canceled(ctx context.Context, addr string, sent bool) *Error {
-	e := &Error{Op: "wait", Addr: addr, Kind: Canceled, Sent: sent, Err: context.Cause(ctx)}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		e.Kind = Timeout
-	}
+	e := &Error{Proto: proto, Op: "wait", Addr: addr, Sent: sent}
+	e.Ended(ctx)
 	return e
 }
 
@@ -141,18 +70,5 @@ func lost(err error) bool {
 	if _, ok := errors.AsType[endError](err); ok {
 		return false
 	}
-	return err != nil && !isTimeout(err)
-}
-
-func isTimeout(err error) bool {
-	ne, ok := errors.AsType[net.Error](err)
-	return ok && ne.Timeout()
-}
-
-// bare strips the net.OpError, which repeats the address.
-func bare(err error) error {
-	if oe, ok := errors.AsType[*net.OpError](err); ok {
-		return oe.Err
-	}
-	return err
+	return err != nil && !upstream.IsTimeout(err)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 )
 
 func Example() {
@@ -32,7 +33,7 @@ func Example() {
 		fmt.Fprintf(w, "hello %s", r.URL.Query().Get("name"))
 	}))
 
-	network, address, err := fcgi.ParseAddress("unix:" + socket)
+	network, address, err := upstream.ParseAddress("unix:" + socket)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 func TestNoBackend(t *testing.T) {
@@ -38,7 +40,7 @@ func TestNoBackend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := NewClient(Config{Network: tt.network, Address: tt.addr}).Do(guard(t), get(), nil)
-			e := wantError(t, err, "dial", Unavailable)
+			e := wantError(t, err, "dial", upstream.Unavailable)
 			if e.Sent || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("got %v, sent %v", err, e.Sent)
 			}
@@ -60,38 +62,38 @@ func TestBadAnswers(t *testing.T) {
 		name   string
 		answer [][]byte
 		op     string // "" when Do gives an answer without a fault
-		kind   Kind
+		kind   upstream.Kind
 		sent   bool
 		eof    bool // the error matches io.ErrUnexpectedEOF
 		text   string
 	}{
-		{"head of 70 KB", [][]byte{stdout("A: " + strings.Repeat("x", 70_000) + "\n\n"), end(0)}, "head", BadResponse, true, false, "larger than 65536"},
-		{"head of many lines", [][]byte{stdout(strings.Repeat("A: 1\n", 15_000) + "\n"), end(0)}, "head", BadResponse, true, false, "larger than 65536"},
-		{"bogus header line", [][]byte{stdout("A: 1\nbogus\n\n"), end(0)}, "head", BadResponse, true, false, `without a colon: "bogus"`},
-		{"php warning before the head", [][]byte{stdout("<b>Warning</b>: x\n\n"), end(0)}, "head", BadResponse, true, false, "header name with byte"},
-		{"status 099", [][]byte{stdout("Status: 099\n\n"), end(0)}, "head", BadResponse, true, false, "bad Status"},
-		{"status abc", [][]byte{stdout("Status: abc\n\n"), end(0)}, "head", BadResponse, true, false, "bad Status"},
-		{"nph", [][]byte{stdout("HTTP/1.1 404 Not Found\r\nA: 1\r\n\r\n"), end(0)}, "head", BadResponse, true, false, "without a colon"},
-		{"another request's id", [][]byte{otherID, end(0)}, "head", BadResponse, true, false, "request id 2"},
-		{"another request's id in the body", [][]byte{stdout("A: 1\n\nbody"), otherID, end(0)}, "body", BadResponse, true, false, "request id 2"},
-		{"wrong version", [][]byte{oldVersion, end(0)}, "head", BadResponse, true, false, "version 0"},
-		{"not FastCGI", [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, "head", BadResponse, true, false, "version 72"},
-		{"unknown type", [][]byte{rec(99, ""), end(0)}, "head", BadResponse, true, false, "type 99"},
-		{"nothing", nil, "head", BadResponse, true, true, "closed the connection"},
-		{"no head", [][]byte{end(0)}, "head", BadResponse, true, false, "without a response head"},
-		{"half a head", [][]byte{stdout("A: 1\n"), end(0)}, "head", BadResponse, true, false, "without a response head"},
-		{"overloaded", [][]byte{end(statusOverloaded)}, "head", Unavailable, false, false, "overloaded"},
-		{"cannot multiplex", [][]byte{end(statusCantMultiplex)}, "head", BadResponse, false, false, "multiplex"},
-		{"unknown role", [][]byte{end(statusUnknownRole)}, "head", BadResponse, false, false, "role"},
-		{"unknown protocol status", [][]byte{end(9)}, "head", BadResponse, false, false, "status 9"},
-		{"overloaded in the body", [][]byte{stdout("A: 1\n\nbody"), end(statusOverloaded)}, "body", BadResponse, true, false, "overloaded"},
-		{"truncated record", [][]byte{full[:100]}, "body", BadResponse, true, true, "closed the connection"},
-		{"truncated header", [][]byte{full[:len(full)-12]}, "body", BadResponse, true, true, "closed the connection"},
-		{"cut in head", [][]byte{stdout("A: 1\nB")}, "head", BadResponse, true, true, "closed the connection"},
-		{"cut in body", [][]byte{stdout("A: 1\n\nbo")}, "body", BadResponse, true, true, "closed the connection"},
-		{"cut in body, length known", [][]byte{stdout("Content-Length: 4\n\nbo")}, "body", BadResponse, true, true, "closed the connection"},
-		{"cut before END_REQUEST", [][]byte{stdout("Content-Length: 4\n\nbody"), stdout("")}, "body", BadResponse, true, true, "closed the connection"},
-		{"cut in END_REQUEST", [][]byte{stdout("A: 1\n\nbody"), end(0)[:15]}, "body", BadResponse, true, true, "closed the connection"},
+		{"head of 70 KB", [][]byte{stdout("A: " + strings.Repeat("x", 70_000) + "\n\n"), end(0)}, "head", upstream.BadResponse, true, false, "larger than 65536"},
+		{"head of many lines", [][]byte{stdout(strings.Repeat("A: 1\n", 15_000) + "\n"), end(0)}, "head", upstream.BadResponse, true, false, "larger than 65536"},
+		{"bogus header line", [][]byte{stdout("A: 1\nbogus\n\n"), end(0)}, "head", upstream.BadResponse, true, false, `without a colon: "bogus"`},
+		{"php warning before the head", [][]byte{stdout("<b>Warning</b>: x\n\n"), end(0)}, "head", upstream.BadResponse, true, false, "header name with byte"},
+		{"status 099", [][]byte{stdout("Status: 099\n\n"), end(0)}, "head", upstream.BadResponse, true, false, "bad Status"},
+		{"status abc", [][]byte{stdout("Status: abc\n\n"), end(0)}, "head", upstream.BadResponse, true, false, "bad Status"},
+		{"nph", [][]byte{stdout("HTTP/1.1 404 Not Found\r\nA: 1\r\n\r\n"), end(0)}, "head", upstream.BadResponse, true, false, "without a colon"},
+		{"another request's id", [][]byte{otherID, end(0)}, "head", upstream.BadResponse, true, false, "request id 2"},
+		{"another request's id in the body", [][]byte{stdout("A: 1\n\nbody"), otherID, end(0)}, "body", upstream.BadResponse, true, false, "request id 2"},
+		{"wrong version", [][]byte{oldVersion, end(0)}, "head", upstream.BadResponse, true, false, "version 0"},
+		{"not FastCGI", [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, "head", upstream.BadResponse, true, false, "version 72"},
+		{"unknown type", [][]byte{rec(99, ""), end(0)}, "head", upstream.BadResponse, true, false, "type 99"},
+		{"nothing", nil, "head", upstream.BadResponse, true, true, "closed the connection"},
+		{"no head", [][]byte{end(0)}, "head", upstream.BadResponse, true, false, "without a response head"},
+		{"half a head", [][]byte{stdout("A: 1\n"), end(0)}, "head", upstream.BadResponse, true, false, "without a response head"},
+		{"overloaded", [][]byte{end(statusOverloaded)}, "head", upstream.Unavailable, false, false, "overloaded"},
+		{"cannot multiplex", [][]byte{end(statusCantMultiplex)}, "head", upstream.BadResponse, false, false, "multiplex"},
+		{"unknown role", [][]byte{end(statusUnknownRole)}, "head", upstream.BadResponse, false, false, "role"},
+		{"unknown protocol status", [][]byte{end(9)}, "head", upstream.BadResponse, false, false, "status 9"},
+		{"overloaded in the body", [][]byte{stdout("A: 1\n\nbody"), end(statusOverloaded)}, "body", upstream.BadResponse, true, false, "overloaded"},
+		{"truncated record", [][]byte{full[:100]}, "body", upstream.BadResponse, true, true, "closed the connection"},
+		{"truncated header", [][]byte{full[:len(full)-12]}, "body", upstream.BadResponse, true, true, "closed the connection"},
+		{"cut in head", [][]byte{stdout("A: 1\nB")}, "head", upstream.BadResponse, true, true, "closed the connection"},
+		{"cut in body", [][]byte{stdout("A: 1\n\nbo")}, "body", upstream.BadResponse, true, true, "closed the connection"},
+		{"cut in body, length known", [][]byte{stdout("Content-Length: 4\n\nbo")}, "body", upstream.BadResponse, true, true, "closed the connection"},
+		{"cut before END_REQUEST", [][]byte{stdout("Content-Length: 4\n\nbody"), stdout("")}, "body", upstream.BadResponse, true, true, "closed the connection"},
+		{"cut in END_REQUEST", [][]byte{stdout("A: 1\n\nbody"), end(0)[:15]}, "body", upstream.BadResponse, true, true, "closed the connection"},
 		{"bytes after END_REQUEST", [][]byte{stdout("A: 1\n\nbody"), end(0), stdout("more")}, "", 0, false, false, ""},
 	}
 	for _, tt := range tests {
@@ -99,7 +101,7 @@ func TestBadAnswers(t *testing.T) {
 			b := startBackend(t, once(tt.answer...))
 			c := b.client(t)
 			resp, body, err := fetch(guard(t), c, get())
-			if c.pool.take() != nil {
+			if c.pool.Len() != 0 {
 				t.Error("the connection was kept")
 			}
 			if tt.op == "" {
@@ -135,7 +137,7 @@ func TestDiesHalfway(t *testing.T) {
 			if err != nil || body != "firstsecond" {
 				t.Errorf("not cut: got %q, %v", body, err)
 			}
-		} else if KindOf(err) != BadResponse || !errors.Is(err, io.ErrUnexpectedEOF) {
+		} else if upstream.KindOf(err) != upstream.BadResponse || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("cut after %d bytes: got %q, %v", cut, body, err)
 		}
 	}
@@ -149,7 +151,7 @@ func TestReset(t *testing.T) {
 		}
 	})
 	_, _, err := fetch(guard(t), b.client(t), get())
-	if KindOf(err) != BadResponse || !errors.Is(err, io.ErrUnexpectedEOF) {
+	if upstream.KindOf(err) != upstream.BadResponse || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -175,7 +177,7 @@ func TestReadTimeouts(t *testing.T) {
 			})
 			c := b.client(t, func(c *Config) { c.ReadTimeout = 50 * time.Millisecond })
 			_, _, err := fetch(guard(t), c, get())
-			if e := wantError(t, err, tt.op, Timeout); !e.Sent {
+			if e := wantError(t, err, tt.op, upstream.Timeout); !e.Sent {
 				t.Error("not sent")
 			}
 		})
@@ -205,11 +207,11 @@ func TestSendTimeout(t *testing.T) {
 	big := strings.Repeat("x", 8<<20)
 
 	_, err := c.Do(guard(t), get(Param{"BIG", big}), nil)
-	if e := wantError(t, err, "send", Timeout); !e.Sent {
+	if e := wantError(t, err, "send", upstream.Timeout); !e.Sent {
 		t.Error("params: not sent")
 	}
 	_, err = c.Do(guard(t), post(big), nil)
-	if e := wantError(t, err, "send", Timeout); !e.Sent {
+	if e := wantError(t, err, "send", upstream.Timeout); !e.Sent {
 		t.Error("body: not sent")
 	}
 }
@@ -222,7 +224,7 @@ func TestAnswerBeforeRequest(t *testing.T) {
 		io.Copy(io.Discard, p.r)
 	})
 	_, err := b.client(t).Do(guard(t), get(Param{"BIG", strings.Repeat("x", 4<<20)}), nil)
-	if e := wantError(t, err, "head", Unavailable); e.Sent {
+	if e := wantError(t, err, "head", upstream.Unavailable); e.Sent {
 		t.Error("reported as sent")
 	}
 }
@@ -235,7 +237,7 @@ func TestEndlessHead(t *testing.T) {
 		}
 	})
 	_, err := b.client(t).Do(guard(t), get(), nil)
-	wantError(t, err, "head", BadResponse)
+	wantError(t, err, "head", upstream.BadResponse)
 }
 
 func TestContextDeadline(t *testing.T) {
@@ -247,7 +249,7 @@ func TestContextDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, _, err := fetch(ctx, b.client(t), get())
-	wantError(t, err, "wait", Timeout)
+	wantError(t, err, "wait", upstream.Timeout)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}

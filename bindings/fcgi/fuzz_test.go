@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"luaserve/bindings/upstream"
 )
 
 func FuzzHead(f *testing.F) {
@@ -76,7 +78,7 @@ func replayOn(nc *scripted, isHead bool) (o outcome) {
 		o.body = string(body)
 		a.Close()
 	}
-	o.kept = client.pool.take() != nil
+	o.kept = client.pool.Len() > 0
 	if !o.kept && !nc.closed {
 		panic("the connection was neither kept nor closed")
 	}
@@ -87,7 +89,7 @@ func replayOn(nc *scripted, isHead bool) (o outcome) {
 // absence leaves the request unsent.
 func TestWriteFails(t *testing.T) {
 	o := replayOn(&scripted{data: bytes.NewReader(nil), fail: syscall.EPIPE}, false)
-	if e := wantError(t, o.err, "send", BadResponse); e.Sent || !errors.Is(e, syscall.EPIPE) {
+	if e := wantError(t, o.err, "send", upstream.BadResponse); e.Sent || !errors.Is(e, syscall.EPIPE) {
 		t.Errorf("got %v, sent %v", e, e.Sent)
 	}
 	answer := slices.Concat(stdout("Status: 503\n\nbusy"), end(0))
@@ -119,7 +121,7 @@ func FuzzRecords(f *testing.F) {
 			o := replay(data, chunk, isHead)
 			// With all at hand, a fault behind an empty body is known when the head is.
 			early := whole.status == 0 && o.body == ""
-			if KindOf(o.err) != KindOf(whole.err) || o.body != whole.body || o.stderr != whole.stderr ||
+			if upstream.KindOf(o.err) != upstream.KindOf(whole.err) || o.body != whole.body || o.stderr != whole.stderr ||
 				!early && (o.status != whole.status || !slices.Equal(o.header, whole.header)) {
 				t.Fatalf("at once: %+v\n%d bytes at a time: %+v", whole, chunk, o)
 			}

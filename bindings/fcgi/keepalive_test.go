@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 func TestReuse(t *testing.T) {
@@ -36,7 +38,7 @@ func TestReuse(t *testing.T) {
 	if n := b.accepted.Load(); n != 4 {
 		t.Errorf("POST: %d connections, want 4", n)
 	}
-	if n := len(c.pool.idle); n != 1 {
+	if n := c.pool.Len(); n != 1 {
 		t.Errorf("%d idle connections, want 1", n)
 	}
 }
@@ -83,7 +85,7 @@ func TestMaxIdle(t *testing.T) {
 	}
 	close(gate)
 	wg.Wait()
-	if n := len(c.pool.idle); n > 2 {
+	if n := c.pool.Len(); n > 2 {
 		t.Errorf("%d idle connections, want at most 2", n)
 	}
 }
@@ -203,7 +205,7 @@ func TestRepeatOnce(t *testing.T) {
 		t.Errorf("%d connections, want 2", n)
 	}
 	_, _, err := fetch(guard(t), c, get(Param{"DIE", "1"}))
-	wantError(t, err, "head", BadResponse)
+	wantError(t, err, "head", upstream.BadResponse)
 	if n := b.accepted.Load(); n != 3 {
 		t.Errorf("%d connections, want 3", n)
 	}
@@ -221,7 +223,7 @@ func TestNoRepeatAfterFirstByte(t *testing.T) {
 	c := b.client(t)
 	mustFetch(t, c, get())
 	_, _, err := fetch(guard(t), c, get())
-	wantError(t, err, "head", BadResponse)
+	wantError(t, err, "head", upstream.BadResponse)
 	if n := b.accepted.Load(); n != 1 {
 		t.Errorf("%d connections, want 1", n)
 	}
@@ -298,7 +300,7 @@ func crossing(t *testing.T, c *Client, id string) {
 		}
 	})
 	if err != nil {
-		if leave != 0 || KindOf(err) != Canceled {
+		if leave != 0 || upstream.KindOf(err) != upstream.Canceled {
 			t.Errorf("%s: %v", id, err)
 		}
 		return
@@ -324,7 +326,7 @@ func crossing(t *testing.T, c *Client, id string) {
 	default:
 		body, err = io.ReadAll(resp.Body)
 	}
-	if err != nil && KindOf(err) != Canceled {
+	if err != nil && upstream.KindOf(err) != upstream.Canceled {
 		t.Errorf("%s: %v", id, err)
 	}
 	for word := range strings.FieldsSeq(string(body)) {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/yookoala/gofast"
+
+	"luaserve/bindings/upstream"
 )
 
 // Param is a name and a value that the application gets in its environment: the CGI/1.1
@@ -106,7 +108,7 @@ func (r *Request) idempotent(method string) bool {
 // check returns why the request cannot be sent.
 func (r *Request) check(ctx context.Context, addr string) *Error {
 	refuse := func(reason string) *Error {
-		return &Error{Op: "send", Addr: addr, Kind: BadRequest, Err: errors.New(reason)}
+		return &Error{Proto: proto, Op: "send", Addr: addr, Kind: upstream.BadRequest, Err: errors.New(reason)}
 	}
 	if ctx.Err() != nil {
 		return canceled(ctx, addr, false)

@@ -130,7 +130,7 @@ func (a *answer) finish(c *conn) {
 		a.err = a.cause.Load()
 		return
 	case keep:
-		c.pool.put(c)
+		c.pool.Put(c)
 	default:
 		c.close()
 	}

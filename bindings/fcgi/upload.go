@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // uploadChunk is how much of a request body is read and sent at a time, in bytes.
@@ -33,7 +35,7 @@ func (u *upload) run() {
 	u.ended.Store(time.Now().UnixNano())
 	if err != nil {
 		e, ok := err.(*Error)
-		if !ok && isTimeout(err) && !u.answer.headDone.Load() {
+		if !ok && upstream.IsTimeout(err) && !u.answer.headDone.Load() {
 			e = classify("send", u.conn.config.Address, err)
 		}
 		if e != nil {

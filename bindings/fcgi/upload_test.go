@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // plain hides every method but Read.
@@ -106,7 +108,7 @@ func TestAnswerWithoutReading(t *testing.T) {
 			t.Errorf("got %d %q", resp.Status, text)
 		}
 		await(t, done)
-		if len(c.pool.idle) != 0 {
+		if c.pool.Len() != 0 {
 			t.Fatal("the connection was kept")
 		}
 	}
@@ -154,7 +156,7 @@ func TestBodyFails(t *testing.T) {
 				want = io.ErrUnexpectedEOF
 			}
 			_, _, err := fetch(guard(t), c, r)
-			if e := wantError(t, err, "stdin", BadRequest); !e.Sent || !errors.Is(err, want) {
+			if e := wantError(t, err, "stdin", upstream.BadRequest); !e.Sent || !errors.Is(err, want) {
 				t.Errorf("%s after %d: got %v, sent %v", name, n, err, e.Sent)
 			}
 			if <-ended {
@@ -168,7 +170,7 @@ func TestBodyFails(t *testing.T) {
 		io.ErrUnexpectedEOF: {Stdin: plain{strings.NewReader("short")}, StdinLength: 10},
 	} {
 		_, err := c.Do(guard(t), r, nil)
-		if e := wantError(t, err, "stdin", BadRequest); e.Sent || !errors.Is(err, want) {
+		if e := wantError(t, err, "stdin", upstream.BadRequest); e.Sent || !errors.Is(err, want) {
 			t.Errorf("short: got %v, sent %v", err, e.Sent)
 		}
 	}
@@ -225,7 +227,7 @@ func TestGoesAway(t *testing.T) {
 					closer <- resp.Body
 					_, err = io.ReadAll(resp.Body)
 				}
-				if KindOf(err) != Canceled {
+				if upstream.KindOf(err) != upstream.Canceled {
 					t.Errorf("got %v", err)
 				}
 				if how == "cancel" && !errors.Is(err, context.Canceled) {
@@ -233,7 +235,7 @@ func TestGoesAway(t *testing.T) {
 				}
 				await(t, gone)
 				await(t, done)
-				if len(c.pool.idle) != 0 {
+				if c.pool.Len() != 0 {
 					t.Error("a connection was kept")
 				}
 			})
@@ -250,7 +252,7 @@ func TestReadAfterClose(t *testing.T) {
 	}
 	resp.Body.Close()
 	resp.Body.Close()
-	if n, err := resp.Body.Read(make([]byte, 10)); n != 0 || KindOf(err) != Canceled {
+	if n, err := resp.Body.Read(make([]byte, 10)); n != 0 || upstream.KindOf(err) != upstream.Canceled {
 		t.Errorf("got %d, %v", n, err)
 	}
 	resp, _ = mustFetch(t, c, get())

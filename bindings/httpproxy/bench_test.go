@@ -42,7 +42,7 @@ func BenchmarkTransport(b *testing.B) {
 	}
 }
 
-func benchUpstream(b *testing.B) *upstream {
+func benchUpstream(b *testing.B) *testServer {
 	return startUpstream(b, answering("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: x\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat("x", 1000)))
 }
 

@@ -6,13 +6,15 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // Config describes an upstream and how to talk to it. Only Network and Address are required.
 // A negative SendTimeout or ReadTimeout means no limit.
 type Config struct {
 	Network string // "unix" or "tcp"
-	Address string // as net.Dial takes it
+	Address string // as net.Dial takes it; see [upstream.ParseAddress]
 
 	// ConnectTimeout limits connecting, name lookup included. 0 means 5 seconds.
 	ConnectTimeout time.Duration
@@ -45,7 +47,7 @@ func orDefault[T int | time.Duration](v *T, value T) {
 // Client sends requests to one upstream. It is safe for concurrent use.
 type Client struct {
 	config Config
-	pool   pool
+	pool   *upstream.Pool[*conn]
 }
 
 // NewClient returns a client for the upstream that config describes. It connects when the
@@ -58,12 +60,12 @@ func NewClient(config Config) *Client {
 	orDefault(&config.MaxIdle, 64)
 	orDefault(&config.IdleTime, 30*time.Second)
 	orDefault(&config.MaxHeadBytes, 64<<10)
-	return &Client{config: config, pool: pool{max: config.MaxIdle, idleTime: config.IdleTime}}
+	return &Client{config: config, pool: upstream.NewPool[*conn](config.MaxIdle, config.IdleTime)}
 }
 
 // Close closes the idle connections. Requests in progress go on and later ones still work,
 // but no connection is kept any more.
-func (c *Client) Close() { c.pool.close() }
+func (c *Client) Close() { c.pool.Close() }
 
 // Do sends a request and returns when the head of the response is there. The caller must
 // close the response's Body. When ctx ends, at any time until Body was read to its end, the
@@ -73,18 +75,18 @@ func (c *Client) Close() { c.pool.close() }
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	w, err := newWire(r)
 	if err != nil {
-		return nil, &Error{Op: "request", Addr: c.config.Address, Kind: BadRequest, Err: err}
+		return nil, &Error{Proto: proto, Op: "request", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
 	}
 	defer w.free()
 	if w.repeatable {
-		if cn := c.pool.get(); cn != nil {
+		if cn := c.pool.Get(); cn != nil {
 			resp, err := c.attempt(ctx, cn, r, w)
 			if err == nil || !cn.wasStale(err) {
 				return resp, err
 			}
 		}
 	} else {
-		c.pool.yield()
+		c.pool.Yield()
 	}
 	cn, err := c.dial(ctx)
 	if err != nil {
@@ -98,7 +100,7 @@ func (c *Client) attempt(ctx context.Context, cn *conn, r *Request, w *wire) (*R
 	cn.begin(ctx)
 	if err := w.load(r); err != nil {
 		cn.drop()
-		return nil, &Error{Op: "upload", Addr: c.config.Address, Kind: BadRequest, Err: err}
+		return nil, &Error{Proto: proto, Op: "upload", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
 	}
 	exchange := cn.exchange
 	if w.stream {
@@ -122,14 +124,14 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		if err == nil {
 			return newConn(nc, c), nil
 		}
-		e := &Error{Op: "dial", Addr: c.config.Address, Kind: Unavailable, Err: bare(err)}
+		e := &Error{Proto: proto, Op: "dial", Addr: c.config.Address, Kind: upstream.Unavailable, Err: upstream.Bare(err)}
 		full := errors.Is(err, syscall.EAGAIN)
 		switch {
 		case ctx.Err() != nil:
-			e.Kind, e.Err = Canceled, context.Cause(ctx)
+			e.Kind, e.Err = upstream.Canceled, context.Cause(ctx)
 			return nil, e
-		case full && time.Until(deadline) < pause, !full && isTimeout(err):
-			e.Kind = Timeout
+		case full && time.Until(deadline) < pause, !full && upstream.IsTimeout(err):
+			e.Kind = upstream.Timeout
 			return nil, e
 		case !full:
 			return nil, e

@@ -10,30 +10,26 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // conn is a connection to the upstream. It serves one request at a time.
 type conn struct {
-	nc     net.Conn
-	raw    syscall.RawConn // nil when nc has none
-	br     *bufio.Reader   // reads through Read; nil while the connection is idle
-	pool   *pool
+	upstream.Conn
+	br     *bufio.Reader // reads through Read; nil while the connection is idle
+	pool   *upstream.Pool[*conn]
 	config *Config
 
 	ctx      context.Context // of the request
 	unwatch  func() bool     // ends watching it; false when it has ended already
-	reused   bool            // served a request before this one
 	answered bool            // a byte of an answer to this request was read
 	whole    bool            // the request was sent to its end
 	headLeft int             // bytes that a response head may still have, -1 behind it
 
 	uploading atomic.Bool  // the time to read does not count yet
 	progress  atomic.Int32 // what the answer means for the rest of the upload
-
-	idleSince time.Time
-	peek      peeker
 }
 
 // How an answer that came early counts for an upload.
@@ -44,11 +40,7 @@ const (
 )
 
 func newConn(nc net.Conn, c *Client) *conn {
-	cn := &conn{nc: nc, pool: &c.pool, config: &c.config}
-	if sc, ok := nc.(syscall.Conn); ok {
-		cn.raw, _ = sc.SyscallConn()
-	}
-	return cn
+	return &conn{Conn: upstream.NewConn(nc), pool: c.pool, config: &c.config}
 }
 
 // readBuffers are taken for the time of a request. A response that fits into one is read at
@@ -61,7 +53,7 @@ func (cn *conn) begin(ctx context.Context) {
 	cn.br.Reset(cn)
 	cn.ctx, cn.answered, cn.whole = ctx, false, false
 	cn.progress.Store(noAnswer)
-	cn.unwatch = context.AfterFunc(ctx, func() { cn.nc.Close() })
+	cn.unwatch = context.AfterFunc(ctx, func() { cn.Net.Close() })
 }
 
 // release gives the read buffer back. It reports whether there was nothing left in it.
@@ -76,7 +68,7 @@ func (cn *conn) release() bool {
 // drop closes the connection after a fault.
 func (cn *conn) drop() {
 	cn.unwatch()
-	cn.nc.Close()
+	cn.Net.Close()
 	cn.release()
 }
 
@@ -86,16 +78,16 @@ func (cn *conn) finish(keep bool) {
 	clean := cn.release()
 	if cn.unwatch() && keep && cn.whole && clean {
 		cn.ctx, cn.unwatch = nil, nil
-		cn.pool.put(cn)
+		cn.pool.Put(cn)
 		return
 	}
-	cn.nc.Close()
+	cn.Net.Close()
 }
 
 // wasStale reports whether err says that the upstream had closed a kept connection.
 func (cn *conn) wasStale(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && cn.reused && !cn.answered && e.Kind == BadResponse
+	return ok && cn.Reused && !cn.answered && e.Kind == upstream.BadResponse
 }
 
 // Read implements io.Reader for br, within the read timeout. In a response head it also
@@ -108,9 +100,9 @@ func (cn *conn) Read(p []byte) (int, error) {
 		p = p[:cn.headLeft]
 	}
 	if t := cn.config.ReadTimeout; t > 0 && !cn.uploading.Load() {
-		cn.nc.SetReadDeadline(time.Now().Add(t))
+		cn.Net.SetReadDeadline(time.Now().Add(t))
 	}
-	n, err := cn.nc.Read(p)
+	n, err := cn.Net.Read(p)
 	if n > 0 {
 		cn.answered = true
 	}
@@ -125,16 +117,16 @@ var errRefused = errors.New("the upstream does not want the rest of the request"
 // Write writes to the upstream within the send timeout.
 func (cn *conn) Write(p []byte) (int, error) {
 	if t := cn.config.SendTimeout; t > 0 {
-		cn.nc.SetWriteDeadline(time.Now().Add(t))
+		cn.Net.SetWriteDeadline(time.Now().Add(t))
 	}
 	// behind setting the deadline, so that it cannot undo the one that answerCame sets
 	switch cn.progress.Load() {
 	case refused:
 		return 0, errRefused
 	case accepted:
-		cn.nc.SetWriteDeadline(time.Now().Add(cn.config.RefusedTimeout))
+		cn.Net.SetWriteDeadline(time.Now().Add(cn.config.RefusedTimeout))
 	}
-	return cn.nc.Write(p)
+	return cn.Net.Write(p)
 }
 
 // The requests that http.ReadResponse asks for the method, which decides about a body.
@@ -168,7 +160,7 @@ func (cn *conn) readHead(method string) (*http.Response, error) {
 // exchange sends a request that is complete in w and reads the head of the response.
 func (cn *conn) exchange(r *Request, w *wire) (*http.Response, error) {
 	_, sendErr := cn.Write(w.bytes)
-	if sendErr != nil && isTimeout(sendErr) {
+	if sendErr != nil && upstream.IsTimeout(sendErr) {
 		return nil, cn.fault("send", sendErr)
 	}
 	cn.whole = sendErr == nil

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 func TestNoUpstream(t *testing.T) {
@@ -33,7 +35,7 @@ func TestNoUpstream(t *testing.T) {
 			r := post("abc")
 			r.Body = body
 			_, err := NewClient(Config{Network: tt.network, Address: tt.addr}).Do(guard(t), r)
-			e := wantError(t, err, "dial", Unavailable)
+			e := wantError(t, err, "dial", upstream.Unavailable)
 			if e.Sent || tt.want != nil && !errors.Is(err, tt.want) || e.Kind.Status() != 503 {
 				t.Errorf("got %v, sent %v", err, e.Sent)
 			}
@@ -70,7 +72,7 @@ func TestTimeouts(t *testing.T) {
 			t.Parallel()
 			u := startUpstream(t, tt.serve)
 			_, _, err := fetch(guard(t), u.client(t, tt.change), tt.req)
-			if e := wantError(t, err, tt.op, Timeout); e.Kind.Status() != 504 {
+			if e := wantError(t, err, tt.op, upstream.Timeout); e.Kind.Status() != 504 {
 				t.Error(e.Kind.Status())
 			}
 		})
@@ -153,7 +155,7 @@ func TestEarlyAnswers(t *testing.T) {
 			if all := left == 0; all != tt.all {
 				t.Errorf("%d bytes of the request body were not read", left)
 			}
-			if kept := len(c.pool.idle) == 1; kept != tt.all {
+			if kept := c.pool.Len() == 1; kept != tt.all {
 				t.Errorf("connection kept: %v", kept)
 			}
 			if body.Len() != left {
@@ -213,7 +215,7 @@ func TestBodyFails(t *testing.T) {
 				}
 			})
 			_, err := u.client(t).Do(guard(t), &Request{Method: "POST", Target: "/", Body: &failing{tt.n, tt.err}, Length: tt.length})
-			e := wantError(t, err, "upload", BadRequest)
+			e := wantError(t, err, "upload", upstream.BadRequest)
 			if !errors.Is(err, tt.want) || e.Kind.Status() != 400 {
 				t.Errorf("got %v", err)
 			}
@@ -260,7 +262,7 @@ func TestCancel(t *testing.T) {
 				cancel()
 			}()
 			_, _, err := fetch(ctx, u.client(t), tt.req)
-			if e, ok := errors.AsType[*Error](err); !ok || e.Kind != Canceled {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Kind != upstream.Canceled {
 				t.Errorf("got %v", err)
 			}
 			<-closed
@@ -270,7 +272,7 @@ func TestCancel(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_, err := NewClient(Config{Network: "unix", Address: socketPath(t)}).Do(ctx, &Request{Method: "POST", Target: "/", Body: never, Length: -1})
-		wantError(t, err, "dial", Canceled)
+		wantError(t, err, "dial", upstream.Canceled)
 	})
 }
 
@@ -292,8 +294,8 @@ func TestCloseEarly(t *testing.T) {
 	resp.Body.Close()
 	<-closed
 	_, err = resp.Body.Read(make([]byte, 1))
-	wantError(t, err, "body", Canceled)
-	if len(c.pool.idle) != 0 {
+	wantError(t, err, "body", upstream.Canceled)
+	if c.pool.Len() != 0 {
 		t.Error("the connection was kept")
 	}
 }
@@ -304,7 +306,7 @@ func TestReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &upstream{network: "tcp", addr: l.Addr().String()}
+	u := &testServer{network: "tcp", addr: l.Addr().String()}
 	u.serve(t, l, func(p *peer) {
 		p.head()
 		p.send("HTTP/1.1 200 OK\r\n\r\nabc")
@@ -312,7 +314,7 @@ func TestReset(t *testing.T) {
 		p.Conn.(*net.TCPConn).SetLinger(0)
 	})
 	_, body, err := fetch(guard(t), u.client(t), get())
-	wantError(t, err, "body", BadResponse)
+	wantError(t, err, "body", upstream.BadResponse)
 	if body != "abc" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %q, %v", body, err)
 	}

@@ -50,7 +50,7 @@ func FuzzAnswer(f *testing.F) {
 		body, err := io.ReadAll(resp.Body)
 		body = append(resp.Data, body...)
 		if err != nil {
-			if len(c.pool.idle) != 0 {
+			if c.pool.Len() != 0 {
 				t.Error("kept after an error")
 			}
 			return
@@ -58,7 +58,7 @@ func FuzzAnswer(f *testing.F) {
 		if head && len(body) > 0 {
 			t.Errorf("body of HEAD: %q", body)
 		}
-		if rest, _ := io.ReadAll(answer); len(c.pool.idle) == 1 && len(rest) > 0 {
+		if rest, _ := io.ReadAll(answer); c.pool.Len() == 1 && len(rest) > 0 {
 			t.Errorf("kept with %q left over", rest)
 		}
 	})

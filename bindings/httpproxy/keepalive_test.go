@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 const okEmpty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -30,8 +32,8 @@ func TestKeepAlive(t *testing.T) {
 	if _, _, err := fetch(guard(t), c, post("")); err != nil {
 		t.Fatal(err)
 	}
-	if n := u.accepted.Load(); n != 2 || len(c.pool.idle) != 1 {
-		t.Errorf("%d connections, %d idle", n, len(c.pool.idle))
+	if n := u.accepted.Load(); n != 2 || c.pool.Len() != 1 {
+		t.Errorf("%d connections, %d idle", n, c.pool.Len())
 	}
 	c.Close()
 	for range 2 {
@@ -39,8 +41,8 @@ func TestKeepAlive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := u.accepted.Load(); n != 4 || len(c.pool.idle) != 0 {
-		t.Errorf("after Close: %d connections, %d idle", n, len(c.pool.idle))
+	if n := u.accepted.Load(); n != 4 || c.pool.Len() != 0 {
+		t.Errorf("after Close: %d connections, %d idle", n, c.pool.Len())
 	}
 }
 
@@ -52,18 +54,13 @@ func TestIdleLimits(t *testing.T) {
 		wg.Go(func() { fetch(guard(t), c, get()) })
 	}
 	wg.Wait()
-	idle := func() int {
-		c.pool.mu.Lock()
-		defer c.pool.mu.Unlock()
-		return len(c.pool.idle)
-	}
-	if n := idle(); n > 2 {
+	if n := c.pool.Len(); n > 2 {
 		t.Errorf("%d idle connections", n)
 	}
-	eventually(t, "idle connections are closed", func() bool { return idle() == 0 })
+	eventually(t, "idle connections are closed", func() bool { return c.pool.Len() == 0 })
 	none := u.client(t, func(c *Config) { c.MaxIdle = -1 })
 	fetch(guard(t), none, get())
-	if n := len(none.pool.idle); n != 0 {
+	if n := none.pool.Len(); n != 0 {
 		t.Errorf("%d idle connections", n)
 	}
 }
@@ -120,7 +117,7 @@ func TestStaleConnections(t *testing.T) {
 			}
 			status, body, err := fetch(guard(t), c, r)
 			if tt.fails {
-				wantError(t, err, "head", BadResponse)
+				wantError(t, err, "head", upstream.BadResponse)
 				return
 			}
 			if status != 200 || body != want || err != nil {
@@ -138,7 +135,7 @@ func TestNotRepeated(t *testing.T) {
 	for _, req := range []func() *Request{get, func() *Request { return post("abc") }} {
 		u := startUpstream(t, once(""))
 		_, err := u.client(t).Do(guard(t), req())
-		if e := wantError(t, err, "head", BadResponse); !e.Sent {
+		if e := wantError(t, err, "head", upstream.BadResponse); !e.Sent {
 			t.Error("not sent?")
 		}
 		if n := u.accepted.Load(); n != 1 {
@@ -224,7 +221,7 @@ func TestAnswersNeverCross(t *testing.T) {
 						complete.Add(1)
 					}
 				}
-				if e, ok := errors.AsType[*Error](err); err != nil && (!ok || e.Kind != Canceled) {
+				if e, ok := errors.AsType[*Error](err); err != nil && (!ok || e.Kind != upstream.Canceled) {
 					t.Errorf("%s: %v", id, err)
 				}
 				cancel()

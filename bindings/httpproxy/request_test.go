@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"luaserve/bindings/upstream"
 )
 
 // What goes over the wire, byte for byte.
@@ -120,7 +122,7 @@ func TestRefusedRequests(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := u.client(t).Do(guard(t), tt.req)
-			e := wantError(t, err, "request", BadRequest)
+			e := wantError(t, err, "request", upstream.BadRequest)
 			if e.Sent || !strings.Contains(e.Error(), tt.text) {
 				t.Errorf("got %v, sent %v", e, e.Sent)
 			}

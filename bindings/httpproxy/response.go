@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"luaserve/bindings/upstream"
 )
 
 // Response is the final answer of an upstream.
@@ -72,7 +74,7 @@ func (b *body) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *body) Close() error {
 	if b.err == nil {
-		b.err = &Error{Op: "body", Addr: b.conn.config.Address, Kind: Canceled, Sent: true, Err: errBodyClosed}
+		b.err = &Error{Proto: proto, Op: "body", Addr: b.conn.config.Address, Kind: upstream.Canceled, Sent: true, Err: errBodyClosed}
 		b.conn.drop()
 	}
 	return nil

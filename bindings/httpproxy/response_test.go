@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"luaserve/bindings/upstream"
 )
 
 // What an upstream sends, what becomes of it, and whether the connection is used again.
@@ -67,7 +69,7 @@ func TestAnswers(t *testing.T) {
 			if _, err := resp.Body.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("behind the end: %v", err)
 			}
-			if kept := len(c.pool.idle) == 1; kept != tt.kept {
+			if kept := c.pool.Len() == 1; kept != tt.kept {
 				t.Errorf("connection kept: %v", kept)
 			}
 			resp.Body.Close()
@@ -125,12 +127,12 @@ func TestBadAnswers(t *testing.T) {
 			u := startUpstream(t, once(tt.answer))
 			c := u.client(t)
 			_, _, err := fetch(guard(t), c, get())
-			e := wantError(t, err, tt.op, BadResponse)
+			e := wantError(t, err, tt.op, upstream.BadResponse)
 			if !e.Sent || errors.Is(err, io.ErrUnexpectedEOF) != tt.lost || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %q, sent %v", err, e.Sent)
 			}
-			if n := u.accepted.Load(); n != 1 || len(c.pool.idle) != 0 {
-				t.Errorf("%d connections, %d kept", n, len(c.pool.idle))
+			if n := u.accepted.Load(); n != 1 || c.pool.Len() != 0 {
+				t.Errorf("%d connections, %d kept", n, c.pool.Len())
 			}
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 const (
@@ -29,7 +31,7 @@ type answer struct {
 func (cn *conn) exchangeUploading(r *Request, w *wire) (*http.Response, error) {
 	answers := make(chan answer, 1)
 	cn.uploading.Store(true)
-	cn.nc.SetReadDeadline(time.Time{})
+	cn.Net.SetReadDeadline(time.Time{})
 	go func() {
 		resp, err := cn.readHead(r.Method)
 		cn.answerCame(resp, err)
@@ -39,19 +41,19 @@ func (cn *conn) exchangeUploading(r *Request, w *wire) (*http.Response, error) {
 	bodyErr, sendErr := cn.upload(r, w)
 	cn.uploading.Store(false)
 	if t := cn.config.ReadTimeout; t > 0 {
-		cn.nc.SetReadDeadline(time.Now().Add(t))
+		cn.Net.SetReadDeadline(time.Now().Add(t))
 	}
 	cn.whole = bodyErr == nil && sendErr == nil
 	var e *Error
 	switch {
 	case bodyErr != nil:
 		// the upstream must not take what it got for the whole
-		e = &Error{Op: "upload", Addr: cn.config.Address, Kind: BadRequest, Sent: true, Err: bodyErr}
-	case sendErr != nil && isTimeout(sendErr) && cn.progress.Load() == noAnswer:
+		e = &Error{Proto: proto, Op: "upload", Addr: cn.config.Address, Kind: upstream.BadRequest, Sent: true, Err: bodyErr}
+	case sendErr != nil && upstream.IsTimeout(sendErr) && cn.progress.Load() == noAnswer:
 		e = cn.fault("send", sendErr)
 	}
 	if e != nil {
-		cn.nc.Close()
+		cn.Net.Close()
 		<-answers
 		return nil, e
 	}
@@ -66,11 +68,11 @@ func (cn *conn) exchangeUploading(r *Request, w *wire) (*http.Response, error) {
 func (cn *conn) answerCame(resp *http.Response, err error) {
 	if err != nil || resp.StatusCode >= 400 {
 		cn.progress.Store(refused)
-		cn.nc.SetWriteDeadline(time.Unix(1, 0))
+		cn.Net.SetWriteDeadline(time.Unix(1, 0))
 		return
 	}
 	cn.progress.Store(accepted)
-	cn.nc.SetWriteDeadline(time.Now().Add(cn.config.RefusedTimeout))
+	cn.Net.SetWriteDeadline(time.Now().Add(cn.config.RefusedTimeout))
 }
 
 // upload sends the head and the body. It tells apart whether the body or sending failed.

@@ -15,29 +15,31 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
-// upstream is a server made of raw bytes, for answers that no real one gives.
-type upstream struct {
+// testServer is a server made of raw bytes, for answers that no real one gives.
+type testServer struct {
 	network, addr string
 	accepted      atomic.Int64
 }
 
 // startUpstream listens on a unix socket and runs serve for each connection, in a goroutine of
 // its own; the connection is closed when serve returns.
-func startUpstream(t testing.TB, serve func(p *peer)) *upstream {
+func startUpstream(t testing.TB, serve func(p *peer)) *testServer {
 	t.Helper()
 	path := socketPath(t)
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &upstream{network: "unix", addr: path}
+	u := &testServer{network: "unix", addr: path}
 	u.serve(t, l, serve)
 	return u
 }
 
-func (u *upstream) serve(t testing.TB, l net.Listener, serve func(p *peer)) {
+func (u *testServer) serve(t testing.TB, l net.Listener, serve func(p *peer)) {
 	var mu sync.Mutex
 	open := map[net.Conn]bool{}
 	t.Cleanup(func() {
@@ -81,7 +83,7 @@ func socketPath(t testing.TB) string {
 }
 
 // client returns a client for the upstream.
-func (u *upstream) client(t testing.TB, change ...func(*Config)) *Client {
+func (u *testServer) client(t testing.TB, change ...func(*Config)) *Client {
 	t.Helper()
 	config := Config{Network: u.network, Address: u.addr}
 	for _, f := range change {
@@ -184,7 +186,7 @@ func fetch(ctx context.Context, c *Client, r *Request) (status int, body string,
 }
 
 // wantError checks the kind of an error and where it happened.
-func wantError(t *testing.T, err error, op string, kind Kind) *Error {
+func wantError(t *testing.T, err error, op string, kind upstream.Kind) *Error {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

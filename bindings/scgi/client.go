@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 )
 
 // Config describes a backend and how to talk to it. Only Network and Address are required.
 // A negative SendTimeout or ReadTimeout means no limit.
 type Config struct {
 	Network string // "unix" or "tcp"
-	Address string // as net.Dial takes it; see [fcgi.ParseAddress]
+	Address string // as net.Dial takes it; see [upstream.ParseAddress]
 
 	// ConnectTimeout limits connecting, name lookup included. 0 means 5 seconds.
 	ConnectTimeout time.Duration
@@ -56,7 +57,7 @@ func NewClient(config Config) *Client {
 func (c *Client) Do(ctx context.Context, r *Request) (*fcgi.Response, error) {
 	head, err := r.appendHead(nil)
 	if err != nil {
-		return nil, &Error{Op: "request", Addr: c.config.Address, Kind: fcgi.BadRequest, Err: err}
+		return nil, &Error{Proto: proto, Op: "request", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
 	}
 	nc, err := c.dial(ctx)
 	if err != nil {
@@ -82,14 +83,14 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 		if err == nil {
 			return nc, nil
 		}
-		e := &Error{Op: "dial", Addr: c.config.Address, Kind: fcgi.Unavailable, Err: bare(err)}
+		e := &Error{Proto: proto, Op: "dial", Addr: c.config.Address, Kind: upstream.Unavailable, Err: upstream.Bare(err)}
 		full := errors.Is(err, syscall.EAGAIN)
 		switch {
 		case ctx.Err() != nil:
-			e.Kind, e.Err = fcgi.Canceled, context.Cause(ctx)
+			e.Kind, e.Err = upstream.Canceled, context.Cause(ctx)
 			return nil, e
-		case full && time.Until(deadline) < pause, !full && isTimeout(err):
-			e.Kind = fcgi.Timeout
+		case full && time.Until(deadline) < pause, !full && upstream.IsTimeout(err):
+			e.Kind = upstream.Timeout
 			return nil, e
 		case !full:
 			return nil, e

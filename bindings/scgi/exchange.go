@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 )
 
 // exchange is one request on its connection, and the Body of its response.
@@ -34,9 +35,9 @@ const lastLook = time.Second
 func (x *exchange) run(r *Request, head []byte) (*fcgi.Response, error) {
 	bodyErr, sendErr := x.send(r, head)
 	if bodyErr != nil {
-		return nil, &Error{Op: "upload", Addr: x.config.Address, Kind: fcgi.BadRequest, Sent: true, Err: bodyErr}
+		return nil, &Error{Proto: proto, Op: "upload", Addr: x.config.Address, Kind: upstream.BadRequest, Sent: true, Err: bodyErr}
 	}
-	stuck := isTimeout(sendErr)
+	stuck := upstream.IsTimeout(sendErr)
 	if stuck {
 		x.readTimeout = lastLook
 	}
@@ -156,7 +157,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (x *exchange) Close() error {
 	if x.err == nil {
-		x.err = &Error{Op: "body", Addr: x.config.Address, Kind: fcgi.Canceled, Sent: true, Err: errBodyClosed}
+		x.err = &Error{Proto: proto, Op: "body", Addr: x.config.Address, Kind: upstream.Canceled, Sent: true, Err: errBodyClosed}
 		x.end()
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 )
 
 // Each wait has its limit.
@@ -35,7 +35,7 @@ func TestTimeouts(t *testing.T) {
 			t.Parallel()
 			a := startApplication(t, tt.serve)
 			_, _, err := fetch(guard(t), a.client(tt.change), tt.req)
-			wantError(t, err, tt.op, fcgi.Timeout)
+			wantError(t, err, tt.op, upstream.Timeout)
 		})
 	}
 }
@@ -77,7 +77,7 @@ func TestBodyFails(t *testing.T) {
 			a := startApplication(t, func(p *peer) { io.Copy(io.Discard, p) })
 			body := io.MultiReader(strings.NewReader(strings.Repeat("x", tt.n)), failing{tt.err})
 			_, err := a.client().Do(guard(t), &Request{Body: body, Length: 200_000})
-			wantError(t, err, "upload", fcgi.BadRequest)
+			wantError(t, err, "upload", upstream.BadRequest)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("got %v", err)
 			}
@@ -118,7 +118,7 @@ func TestCancel(t *testing.T) {
 				cancel()
 			}()
 			_, _, err := fetch(ctx, a.client(), tt.req)
-			if fcgi.KindOf(err) != fcgi.Canceled {
+			if upstream.KindOf(err) != upstream.Canceled {
 				t.Errorf("got %v", err)
 			}
 			<-closed
@@ -140,7 +140,7 @@ func TestCancel(t *testing.T) {
 		resp.Body.Close()
 		<-closed
 		_, err = resp.Body.Read(make([]byte, 1))
-		wantError(t, err, "body", fcgi.Canceled)
+		wantError(t, err, "body", upstream.Canceled)
 	})
 }
 
@@ -153,7 +153,7 @@ func TestReset(t *testing.T) {
 		p.Conn.(*net.TCPConn).SetLinger(0)
 	})
 	_, body, err := fetch(guard(t), a.client(), get())
-	wantError(t, err, "body", fcgi.BadResponse)
+	wantError(t, err, "body", upstream.BadResponse)
 	if body != "body" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %q, %v", body, err)
 	}

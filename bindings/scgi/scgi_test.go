@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 )
 
 // application is an SCGI application made of raw bytes.
@@ -125,13 +126,13 @@ func fetch(ctx context.Context, c *Client, r *Request) (*fcgi.Response, string, 
 	return resp, string(b), err
 }
 
-func wantError(t *testing.T, err error, op string, kind fcgi.Kind) *Error {
+func wantError(t *testing.T, err error, op string, kind upstream.Kind) *Error {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		t.Fatalf("got %v, want an Error", err)
 	}
-	if e.Op != op || e.Kind != kind || fcgi.KindOf(err) != kind {
+	if e.Op != op || e.Kind != kind || upstream.KindOf(err) != kind {
 		t.Fatalf("got %v (%s, %v), want %s, %v", err, e.Op, e.Kind, op, kind)
 	}
 	return e
@@ -169,7 +170,7 @@ func TestRequestOnTheWire(t *testing.T) {
 	}
 	for _, p := range []fcgi.Param{{Name: "A\x00B", Value: "1"}, {Name: "A", Value: "1\x00B"}} {
 		_, err := NewClient(Config{}).Do(guard(t), &Request{Params: []fcgi.Param{p}})
-		if e := wantError(t, err, "request", fcgi.BadRequest); e.Sent {
+		if e := wantError(t, err, "request", upstream.BadRequest); e.Sent {
 			t.Error("sent")
 		}
 	}
@@ -242,7 +243,7 @@ func TestBadAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := startApplication(t, once(tt.answer))
 			_, _, err := fetch(guard(t), a.client(), get())
-			e := wantError(t, err, tt.op, fcgi.BadResponse)
+			e := wantError(t, err, tt.op, upstream.BadResponse)
 			if !e.Sent || errors.Is(err, io.ErrUnexpectedEOF) != tt.lost || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %q, sent %v", err, e.Sent)
 			}
@@ -258,7 +259,7 @@ func TestNoApplication(t *testing.T) {
 	r := post("abc")
 	r.Body = body
 	_, err := NewClient(Config{Network: "unix", Address: filepath.Join(t.TempDir(), "none")}).Do(guard(t), r)
-	if e := wantError(t, err, "dial", fcgi.Unavailable); e.Sent || !errors.Is(err, syscall.ENOENT) || !strings.HasPrefix(err.Error(), "scgi ") {
+	if e := wantError(t, err, "dial", upstream.Unavailable); e.Sent || !errors.Is(err, syscall.ENOENT) || !strings.HasPrefix(err.Error(), "scgi ") {
 		t.Errorf("got %v, sent %v", err, e.Sent)
 	}
 	if body.Len() != 3 {

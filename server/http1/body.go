@@ -5,27 +5,34 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // body reads a request body from the connection: a fixed number of bytes, or chunks. A
-// backend may read it in a goroutine of its own, which may outlive the response.
+// backend may read it in a goroutine of its own, which may outlive the response: once stop
+// has returned, such a Read touches nothing but the body itself.
 type body struct {
-	mu        sync.Mutex
-	c         *conn
-	left      int64 // of the body, or of the running chunk
-	chunked   bool
-	first     bool // the next chunk is the first one
-	done      bool
-	err       error
-	total     int64
-	mustAllow bool // the client waits for 100 Continue
+	mu      sync.Mutex
+	c       *conn
+	left    int64 // of the body, or of the running chunk
+	chunked bool
+	first   bool // the next chunk is the first one
+	done    bool
+	broken  bool // where the body goes on is not known any more
+	err     error
+	total   int64
+	over    atomic.Bool // stop waits for the reader
+	expects bool        // the request has Expect: 100-continue
+
+	allowMu   sync.Mutex // held while 100 Continue is written
+	mustAllow bool       // the client waits for 100 Continue
 }
 
 var errChunk = errors.New("the chunked body is malformed")
 
 func newBody(c *conn, h *head) *body {
-	b := &body{c: c, left: h.contentLength, mustAllow: h.expectContinue}
+	b := &body{c: c, left: h.contentLength, expects: h.expectContinue, mustAllow: h.expectContinue}
 	if h.contentLength < 0 {
 		b.left, b.chunked, b.first = 0, true, true
 	}
@@ -36,6 +43,9 @@ func newBody(c *conn, h *head) *body {
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.err != nil {
+		return 0, b.err
+	}
 	n, err := b.readLocked(p)
 	if b.done {
 		b.c.watch.bodyDone(b.c)
@@ -44,15 +54,12 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 func (b *body) readLocked(p []byte) (int, error) {
-	if b.err != nil {
-		return 0, b.err
-	}
 	if b.done {
 		return 0, io.EOF
 	}
-	if b.mustAllow {
-		b.mustAllow = false
-		if b.err = b.c.writeContinue(); b.err != nil {
+	if b.expects {
+		if b.err = b.allow(); b.err != nil {
+			b.broken = true
 			return 0, b.err
 		}
 	}
@@ -66,9 +73,35 @@ func (b *body) readLocked(p []byte) (int, error) {
 	return n, err
 }
 
+// allow tells a client that waits for it to send the body.
+func (b *body) allow() error {
+	b.allowMu.Lock()
+	defer b.allowMu.Unlock()
+	if !b.mustAllow {
+		return nil
+	}
+	b.mustAllow = false
+	return b.c.writeContinue()
+}
+
+// answered is called before the head of the answer is written: 100 Continue cannot follow
+// it. It reports whether the client still waited for that: whether a body or the next
+// request comes then, nobody can tell.
+func (b *body) answered() bool {
+	if !b.expects {
+		return false
+	}
+	b.allowMu.Lock()
+	defer b.allowMu.Unlock()
+	waits := b.mustAllow
+	b.mustAllow = false
+	return waits
+}
+
 func (b *body) read(p []byte) (int, error) {
 	if b.chunked && b.left == 0 {
 		if err := b.nextChunk(); err != nil {
+			b.broken = true
 			return 0, err
 		}
 		if b.done {
@@ -80,6 +113,9 @@ func (b *body) read(p []byte) (int, error) {
 	}
 	n, err := b.c.read(p)
 	b.left -= int64(n)
+	if err != nil && !b.over.Load() {
+		b.broken = true
+	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
@@ -177,29 +213,36 @@ func hexValue(c byte) (byte, bool) {
 // maxDrain is how much of a body that nobody read is skipped to keep a connection, in bytes.
 const maxDrain = 256 << 10
 
-// finish ends the body: it skips what nobody read, and reports whether the connection can
-// go on. A Read that still waits is interrupted.
-func (b *body) finish() bool {
+// stop ends the reading for good: it interrupts a Read that still waits, and later ones
+// fail without touching the connection.
+func (b *body) stop() {
 	if !b.mu.TryLock() {
+		// the reader looks at over after it has set its deadline, so either it sees over or
+		// this deadline is the later one
+		b.over.Store(true)
 		b.c.rwc.SetReadDeadline(time.Unix(1, 0))
 		b.mu.Lock()
-		b.err = errOver
 	}
-	defer b.mu.Unlock()
-	if b.done || b.mustAllow || b.err != nil {
-		done := b.done
-		b.err = errOver
-		return done // a client that waits for 100 Continue sends either body or next request
+	b.err = errOver
+	b.mu.Unlock()
+}
+
+// drain skips what nobody read of a stopped body, and reports whether the next request
+// follows.
+func (b *body) drain() bool {
+	if b.done || b.broken {
+		return b.done
 	}
-	buf := make([]byte, 16<<10)
+	b.over.Store(false)
+	buf := b.c.out.buf
+	buf = buf[:cap(buf)]
 	for skipped := 0; skipped < maxDrain && !b.done; {
-		n, err := b.readLocked(buf)
+		n, err := b.read(buf)
 		skipped += n
 		if err != nil && !errors.Is(err, io.EOF) {
 			return false
 		}
 	}
-	b.err = errOver
 	return b.done
 }
 

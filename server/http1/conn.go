@@ -36,24 +36,35 @@ func (s *Server) serveConn(rwc net.Conn) {
 	c.srv, c.rwc, c.r, c.w = s, rwc, 0, 0
 	c.local, c.remote = addrPort(rwc.LocalAddr()), addrPort(rwc.RemoteAddr())
 	c.out.reset(rwc)
+	panicked := true
 	defer func() {
 		rwc.Close()
-		c.rwc = nil
+		if panicked {
+			// others may still hold the connection, so nobody else gets it
+			if c.body != nil {
+				c.body.stop()
+			}
+			c.watch.stop(c)
+			return
+		}
+		c.rwc, c.body = nil, nil
+		c.head.reset()
 		if cap(c.buf) <= 16<<10 {
 			connPool.Put(c)
 		}
 	}()
-	for first := true; ; first = false {
-		if !c.serveOne(first) {
-			return
-		}
+	for first := true; c.serveOne(first); {
+		first = false
 	}
+	panicked = false
 }
 
+// addrPort has no IPv6 zone: it names an interface of this machine, and with it an address
+// would be in no network.
 func addrPort(a net.Addr) netip.AddrPort {
 	if t, ok := a.(*net.TCPAddr); ok {
 		p := t.AddrPort()
-		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+		return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
 	}
 	return netip.AddrPort{}
 }
@@ -74,9 +85,12 @@ func (c *conn) serveOne(first bool) bool {
 	}
 	reply := c.srv.handle(c)
 	ok := c.respond(reply)
+	if c.body != nil {
+		c.body.stop() // before the memory of the request is used again
+	}
 	reply.Close()
 	c.watch.stop(c)
-	if ok && (c.body == nil || c.body.finish()) {
+	if ok && (c.body == nil || c.body.drain()) {
 		return true
 	}
 	c.lingeringClose()
@@ -85,6 +99,7 @@ func (c *conn) serveOne(first bool) bool {
 
 // readHead reads until the end of a head and parses it.
 func (c *conn) readHead(first bool) error {
+	c.head.reset()
 	timeout := c.srv.timeouts.Idle
 	if first || c.r < c.w {
 		timeout = c.srv.timeouts.Head
@@ -124,7 +139,7 @@ func (c *conn) readHead(first bool) error {
 
 // tooLong says which part of an endless head is too long.
 func (c *conn) tooLong() error {
-	if line, _, ok := cutLine(string(c.buf[c.r:c.w])); !ok || len(line) > c.srv.limits.TargetBytes+64 {
+	if line, _, _, ok := cutLine(string(c.buf[c.r:c.w])); !ok || len(line) > c.srv.limits.TargetBytes+64 {
 		return &headError{414, "HTTP/1.1", "the request line is too long"}
 	}
 	return &headError{431, "HTTP/1.1", "the request head is too long"}
@@ -167,13 +182,26 @@ func (c *conn) read(p []byte) (int, error) {
 		c.r += n
 		return n, nil
 	}
-	c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Body))
+	if err := c.await(); err != nil {
+		return 0, err
+	}
 	return c.rwc.Read(p)
+}
+
+// await sets the deadline for the next bytes of the body, unless that is stopped.
+func (c *conn) await() error {
+	c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Body))
+	if c.body.over.Load() {
+		return errOver
+	}
+	return nil
 }
 
 func (c *conn) readByte() (byte, error) {
 	if c.r == c.w {
-		c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Body))
+		if err := c.await(); err != nil {
+			return 0, err
+		}
 		if err := c.fill(); err != nil {
 			return 0, err
 		}

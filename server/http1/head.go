@@ -50,8 +50,15 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// reset forgets the request, so that nothing of it is held or mistaken for the next one's.
+func (h *head) reset() {
+	clear(h.fields)
+	*h = head{fields: h.fields[:0]}
+}
+
 // headEnd returns the length of the head at the beginning of b, with the empty line that
-// ends it; 0 when it is not there yet. from is where a former call gave up.
+// ends it; 0 when it is not there yet. from is where a former call gave up. Any empty line
+// ends the head here; parse refuses it when its line ends are not all of one kind.
 func headEnd(b []byte, from int) int {
 	for i := max(from-3, 0); i < len(b); i++ {
 		if b[i] != '\n' {
@@ -70,7 +77,7 @@ func headEnd(b []byte, from int) int {
 // parseHead reads a head: request line, fields, empty line. text must be all of it.
 func (h *head) parse(text string, limits Limits) *headError {
 	h.fields, h.host = h.fields[:0], ""
-	line, rest, ok := cutLine(text)
+	line, rest, crlf, ok := cutLine(text)
 	if !ok {
 		return &headError{400, "HTTP/1.0", "the request line has no end"}
 	}
@@ -81,8 +88,12 @@ func (h *head) parse(text string, limits Limits) *headError {
 		return &headError{414, h.proto, "the request target is too long"}
 	}
 	for {
-		if line, rest, ok = cutLine(rest); !ok {
+		var end bool
+		if line, rest, end, ok = cutLine(rest); !ok {
 			return h.bad("a header line has no end")
+		}
+		if end != crlf {
+			return h.bad("some lines of the head end with CRLF and some with LF")
 		}
 		if line == "" {
 			break
@@ -100,13 +111,13 @@ func (h *head) parse(text string, limits Limits) *headError {
 func (h *head) bad(msg string) *headError { return &headError{400, h.proto, msg} }
 
 // cutLine cuts a line off; it ends with CRLF or LF (RFC 9112, 2.2).
-func cutLine(s string) (line, rest string, ok bool) {
+func cutLine(s string) (line, rest string, crlf, ok bool) {
 	i := strings.IndexByte(s, '\n')
 	if i < 0 {
-		return "", "", false
+		return "", "", false, false
 	}
-	line, rest = s[:i], s[i+1:]
-	return strings.TrimSuffix(line, "\r"), rest, true
+	line, crlf = strings.CutSuffix(s[:i], "\r")
+	return line, s[i+1:], crlf, true
 }
 
 func (h *head) parseRequestLine(line string) *headError {

@@ -42,10 +42,23 @@ func (w *writer) flush() error {
 	return err
 }
 
+// A write takes at most this many bytes at a time, so that its timeout is one without
+// progress: a client that reads slowly but steadily gets all.
+const (
+	sendPiece = 64 << 10
+	filePiece = 256 << 10 // by sendfile
+)
+
 func (w *writer) send(b []byte) error {
-	w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
-	_, err := w.rwc.Write(b)
-	return err
+	for len(b) > 0 {
+		piece := b[:min(len(b), sendPiece)]
+		w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
+		if _, err := w.rwc.Write(piece); err != nil {
+			return err
+		}
+		b = b[len(piece):]
+	}
+	return nil
 }
 
 var errLength = errors.New("the body does not have the length that was promised")
@@ -105,8 +118,7 @@ func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 	}
 	var total int64
 	for lr.N > 0 {
-		// in pieces, so that the write timeout is one without progress
-		piece := &io.LimitedReader{R: lr.R, N: min(lr.N, 1<<20)}
+		piece := &io.LimitedReader{R: lr.R, N: min(lr.N, filePiece)}
 		w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
 		n, err := rf.ReadFrom(piece)
 		lr.N -= n
@@ -141,6 +153,9 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 	if reply.Header.Get("Connection") == "close" {
 		keep = false
 	}
+	if c.body != nil && c.body.answered() {
+		keep = false
+	}
 	w.chunked = reply.Length < 0 && !noBody && h.proto == "HTTP/1.1"
 	if reply.Length < 0 && !noBody && !w.chunked {
 		keep = false // the end of the connection is the end of the body
@@ -165,15 +180,26 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 	return keep
 }
 
-// abort cuts the connection so that the client can tell that the answer is incomplete.
+// abort cuts the connection so that the client can tell that the answer is incomplete: a
+// body that ends with the connection needs a reset, also below TLS and without its
+// close_notify. A unix socket cannot be reset; there a HTTP/1.0 client cannot tell.
 func (c *conn) abort(err error) {
 	c.srv.log.Debug("response cut", "error", err, "target", c.head.target)
-	if t, ok := c.rwc.(*net.TCPConn); ok && c.head.proto == "HTTP/1.0" {
-		// a body that ends with the connection needs a reset to be told apart; closing
-		// here keeps a lingering close from ending it in an orderly way first
-		t.SetLinger(0)
-		t.Close()
+	if c.head.proto != "HTTP/1.0" {
+		return
 	}
+	below := c.rwc
+	for {
+		t, ok := below.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		below = t.NetConn()
+	}
+	if t, ok := below.(interface{ SetLinger(int) error }); ok {
+		t.SetLinger(0)
+	}
+	below.Close() // so that the lingering close cannot end it in an orderly way first
 }
 
 func (c *conn) writeHead(reply *runtime.Reply, keep, noBody bool) {
@@ -192,7 +218,9 @@ func (c *conn) writeHead(reply *runtime.Reply, keep, noBody bool) {
 		b = appendField(b, "Date", c.srv.clock.now())
 	}
 	switch {
-	case reply.Length >= 0 && reply.Status >= 200 && reply.Status != 204 && reply.Status != 304 && reply.Status != 205:
+	case reply.Status == 205:
+		b = append(b, "Content-Length: 0\r\n"...) // it may not have a body, but is not without one by itself (RFC 9112, 6.3)
+	case reply.Length >= 0 && reply.Status >= 200 && reply.Status != 204 && reply.Status != 304:
 		b = append(b, "Content-Length: "...)
 		b = strconv.AppendInt(b, reply.Length, 10)
 		b = append(b, "\r\n"...)
@@ -242,7 +270,7 @@ func (c *conn) refuse(e *headError) {
 		b = appendField(b, "Connection", "close")
 	}
 	b = append(b, "\r\n"...)
-	if c.head.method != "HEAD" || e.proto == "HTTP/1.0" {
+	if c.head.method != "HEAD" {
 		b = append(b, page...)
 	}
 	c.out.timeout = c.srv.timeouts.Write

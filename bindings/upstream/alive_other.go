@@ -1,8 +1,8 @@
 //go:build !unix
 
-package fcgi
+package upstream
 
 type peeker struct{}
 
 // alive cannot tell on this system; a request that meets a closed connection is repeated.
-func (c *conn) alive() bool { return true }
+func (c *Conn) alive() bool { return true }

@@ -1,4 +1,4 @@
-package fcgi
+package upstream
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 const maxUnixPath = 107
 
 // ParseAddress splits the address of a backend into the network and the address that
-// [Config] takes. It knows "unix:PATH", where a relative path is seen from the working
+// net.Dial takes. It knows "unix:PATH", where a relative path is seen from the working
 // directory, and "HOST:PORT" with a name, an IPv4 address or an IPv6 address in brackets and
 // a port from 1 to 65535. It does not look names up.
 func ParseAddress(s string) (network, address string, err error) {

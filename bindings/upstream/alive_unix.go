@@ -1,6 +1,6 @@
 //go:build unix
 
-package httpproxy
+package upstream
 
 import "syscall"
 
@@ -12,14 +12,14 @@ type peeker struct {
 	buf  [1]byte
 }
 
-// alive reports whether the upstream has neither closed an idle connection nor sent anything
+// alive reports whether the backend has neither closed an idle connection nor sent anything
 // on it, which would be taken for the next answer. The socket does not block, so the peek
 // returns at once.
-func (cn *conn) alive() bool {
-	if cn.raw == nil {
+func (c *Conn) alive() bool {
+	if c.raw == nil {
 		return true
 	}
-	p := &cn.peek
+	p := &c.peek
 	if p.look == nil {
 		p.look = func(fd uintptr) {
 			for {
@@ -30,7 +30,7 @@ func (cn *conn) alive() bool {
 			}
 		}
 	}
-	if err := cn.raw.Control(p.look); err != nil {
+	if err := c.raw.Control(p.look); err != nil {
 		return false
 	}
 	return p.err == syscall.EAGAIN

@@ -1,0 +1,55 @@
+package bindings
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The text format of Prometheus is written here by hand: a dozen numbers need neither a
+// registry nor its ten further modules, protocol buffers among them. It is checked in the
+// tests against the grammar of the format.
+
+// metric writes the head of a metric.
+func metric(b *strings.Builder, name, kind, help string) {
+	fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+}
+
+func metricsText(s *snapshot) string {
+	var b strings.Builder
+	single := func(name, kind, help string, value float64) {
+		metric(&b, name, kind, help)
+		b.WriteString(name + " " + strconv.FormatFloat(value, 'f', -1, 64) + "\n")
+	}
+	metric(&b, "luaserve_requests_total", "counter", "Requests that are over, by the class of their status.")
+	for class, label := range []string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"} {
+		fmt.Fprintf(&b, "luaserve_requests_total{class=%q} %d\n", label, s.Classes[class])
+	}
+	single("luaserve_requests_in_flight", "gauge", "Requests in progress, this one included.", float64(s.InFlight))
+	single("luaserve_response_bytes_total", "counter", "Bytes sent, reckoned as HTTP/1.1 with headers.", float64(s.Out))
+	single("luaserve_request_bytes_total", "counter", "Bytes received, reckoned as HTTP/1.1 with headers.", float64(s.In))
+	writeDurations(&b, s)
+	single("luaserve_start_time_seconds", "gauge", "When the script was loaded, in seconds since 1970.", float64(s.Started.UnixMilli())/1e3)
+	single("luaserve_uptime_seconds", "gauge", "Time since the script was loaded.", float64(s.Uptime.Milliseconds())/1e3)
+	single("luaserve_lua_states", "gauge", "Lua states of the script, 0 when no request calls Lua.", float64(s.States))
+	single("go_goroutines", "gauge", "Goroutines of the process.", float64(s.Goroutines))
+	single("go_memstats_heap_alloc_bytes", "gauge", "Bytes of objects on the heap.", float64(s.Heap))
+	single("go_memstats_sys_bytes", "gauge", "Bytes that the process has from the operating system.", float64(s.Memory))
+	return b.String()
+}
+
+func writeDurations(b *strings.Builder, s *snapshot) {
+	const name = "luaserve_request_duration_seconds"
+	metric(b, name, "histogram", "How long requests took until their answer was sent.")
+	var sum int64
+	for i, n := range s.Buckets {
+		sum += n
+		bound := "+Inf"
+		if i < len(durationBounds) {
+			bound = strconv.FormatFloat(durationBounds[i].Seconds(), 'f', -1, 64)
+		}
+		fmt.Fprintf(b, "%s_bucket{le=%q} %d\n", name, bound, sum)
+	}
+	fmt.Fprintf(b, "%s_sum %s\n%s_count %d\n", name, strconv.FormatFloat(float64(s.Durations)/float64(time.Second), 'f', -1, 64), name, sum)
+}

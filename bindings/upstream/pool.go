@@ -1,0 +1,154 @@
+package upstream
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pooled is a pointer to a struct that embeds a Conn.
+type pooled interface{ shared() *Conn }
+
+// Pool keeps the idle connections of a client. The one used last is used next, so that the
+// others can grow old. C is a pointer to a struct that embeds a [Conn].
+type Pool[C pooled] struct {
+	max      int
+	idleTime time.Duration
+
+	// starving counts the connections that wait for a worker of the backend to take
+	// them. While there are any, connections are closed instead of kept.
+	starving atomic.Int32
+
+	mu     sync.Mutex
+	idle   []C // the oldest first
+	timer  *time.Timer
+	armed  bool // the timer runs
+	closed bool
+}
+
+// NewPool returns a pool that keeps at most max connections, each for idleTime.
+func NewPool[C pooled](max int, idleTime time.Duration) *Pool[C] {
+	return &Pool[C]{max: max, idleTime: idleTime}
+}
+
+// Get returns an idle connection that is still open, or nil.
+func (p *Pool[C]) Get() C {
+	for {
+		c, ok := p.take()
+		if !ok {
+			return c
+		}
+		s := c.shared()
+		if time.Since(s.idleSince) < p.idleTime && s.alive() {
+			s.Reused = true
+			return c
+		}
+		s.Net.Close()
+	}
+}
+
+// Put keeps c, or closes it when there are enough or others need its place.
+func (p *Pool[C]) Put(c C) {
+	s := c.shared()
+	s.idleSince = time.Now()
+	p.mu.Lock()
+	if p.closed || len(p.idle) >= p.max || p.Starving() {
+		p.mu.Unlock()
+		s.Net.Close()
+		return
+	}
+	p.idle = append(p.idle, c)
+	if !p.armed {
+		p.arm(p.idleTime)
+	}
+	p.mu.Unlock()
+}
+
+// take removes the connection used last. ok is false when there is none.
+func (p *Pool[C]) take() (c C, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle) - 1
+	if n < 0 {
+		return c, false
+	}
+	var none C
+	c, p.idle[n] = p.idle[n], none
+	p.idle = p.idle[:n]
+	return c, true
+}
+
+// Len returns the number of idle connections.
+func (p *Pool[C]) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle)
+}
+
+// Yield closes an idle connection, if there is one: it may hold the worker of the backend that
+// shall take a new one.
+func (p *Pool[C]) Yield() {
+	if c, ok := p.take(); ok {
+		c.shared().Net.Close()
+	}
+}
+
+// Starve says that a connection waits to be accepted, until [Pool.Fed] is called. Meanwhile no
+// connection is kept, and an idle one makes room at once.
+func (p *Pool[C]) Starve() {
+	p.starving.Add(1)
+	p.Yield()
+}
+
+// Fed takes a [Pool.Starve] back.
+func (p *Pool[C]) Fed() { p.starving.Add(-1) }
+
+// Starving reports whether a connection waits to be accepted.
+func (p *Pool[C]) Starving() bool { return p.starving.Load() > 0 }
+
+// arm sets the timer for the oldest connection. Called with the lock held.
+func (p *Pool[C]) arm(d time.Duration) {
+	p.armed = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, p.expire)
+	} else {
+		p.timer.Reset(d)
+	}
+}
+
+// expire closes the connections that were idle for too long.
+func (p *Pool[C]) expire() {
+	p.mu.Lock()
+	p.armed = false
+	n := 0
+	for n < len(p.idle) && time.Since(p.idle[n].shared().idleSince) >= p.idleTime {
+		n++
+	}
+	old := append([]C(nil), p.idle[:n]...)
+	rest := copy(p.idle, p.idle[n:])
+	clear(p.idle[rest:])
+	p.idle = p.idle[:rest]
+	if rest > 0 && !p.closed {
+		p.arm(time.Until(p.idle[0].shared().idleSince.Add(p.idleTime)))
+	}
+	p.mu.Unlock()
+	closeAll(old)
+}
+
+// Close closes the idle connections. Those in use are closed when they come back.
+func (p *Pool[C]) Close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.mu.Unlock()
+	closeAll(idle)
+}
+
+func closeAll[C pooled](conns []C) {
+	for _, c := range conns {
+		c.shared().Net.Close()
+	}
+}
