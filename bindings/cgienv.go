@@ -68,6 +68,26 @@ func (o cgiOptions) environment(vr *runtime.VRequest, contentLength int64) []fcg
 	return env.params
 }
 
+// cgiBody returns the length to announce in CONTENT_LENGTH and the number of bytes that
+// vr.In gives. They are those of the client unless a script has read from the body,
+// replaced it or filters it; behind a filter the client's length stays announced, as in
+// lighttpd2. A filtered body is read here: filters run Lua, which must not happen in a
+// goroutine that uploads, beside that of the request.
+func cgiBody(vr *runtime.VRequest) (announced, length int64, err error) {
+	if !vr.BodyChanged() {
+		n, err := vr.ContentLength()
+		return n, n, err
+	}
+	if length, err = vr.In.Measure(vr.Program().MaxBufferedBody()); err != nil {
+		return 0, 0, err
+	}
+	announced = length
+	if vr.BodyFiltered() {
+		announced, err = vr.ContentLength()
+	}
+	return announced, length, err
+}
+
 type cgiEnv struct {
 	vr     *runtime.VRequest
 	params []fcgi.Param

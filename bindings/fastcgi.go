@@ -57,19 +57,13 @@ func (f *fastcgiBackend) Run(vr *runtime.VRequest) error {
 	if vr.IsHandled() {
 		return nil
 	}
-	length, err := vr.ContentLength()
+	announced, length, err := cgiBody(vr)
 	if err != nil {
 		return err
 	}
-	req := &fcgi.Request{Role: gofast.RoleResponder, Params: f.options.environment(vr, length), StdinLength: length}
-	if length > 0 || vr.BodyFiltered() {
+	req := &fcgi.Request{Role: gofast.RoleResponder, Params: f.options.environment(vr, announced), StdinLength: length}
+	if length > 0 {
 		req.Stdin = vr.In
-	}
-	if vr.BodyFiltered() {
-		// filters run Lua: not in the goroutine that uploads, beside that of the request
-		if req.StdinLength, err = vr.In.Measure(vr.Program().MaxBufferedBody()); err != nil {
-			return err
-		}
 	}
 	log, ctx := vr.Log(), vr.Context()
 	stderr := func(line string) {

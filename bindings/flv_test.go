@@ -39,7 +39,7 @@ actions = { docroot "@DIR@", flv() }`, map[string]string{"a.flv": "FLV-012345678
 		}
 	}
 	w := s.get("/a.flv")
-	if again := s.get("/a.flv", "If-None-Match", w.Header()["ETag"][0]); again.Code != 304 || again.Body.Len() != 0 {
+	if again := s.get("/a.flv", "If-None-Match", rawFields(w.Header(), "ETag")[0]); again.Code != 304 || again.Body.Len() != 0 {
 		t.Errorf("asked again: %d", again.Code)
 	}
 	post := httptest.NewRecorder()

@@ -24,7 +24,9 @@ func TestParseFortunes(t *testing.T) {
 }
 
 // xFortune looks past net/http, which writes names its own way.
-func xFortune(w *httptest.ResponseRecorder) string { return strings.Join(w.Header()["X-fortune"], "|") }
+func xFortune(w *httptest.ResponseRecorder) string {
+	return strings.Join(rawFields(w.Header(), "X-fortune"), "|")
+}
 
 func TestFortune(t *testing.T) {
 	s := newGuard(t, `setup.fortune.load "@DIR@/a"

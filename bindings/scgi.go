@@ -44,15 +44,9 @@ func (s *scgiBackend) Run(vr *runtime.VRequest) error {
 	if vr.IsHandled() {
 		return nil
 	}
-	length, err := vr.ContentLength()
+	_, length, err := cgiBody(vr)
 	if err != nil {
 		return err
-	}
-	if vr.BodyFiltered() {
-		// SCGI wants the length first, and only the filters know it
-		if length, err = vr.In.Measure(vr.Program().MaxBufferedBody()); err != nil {
-			return err
-		}
 	}
 	req := &scgi.Request{Params: s.options.environment(vr, length), Body: vr.In, Length: length}
 	resp, err := s.client.Do(vr.Context(), req)
