@@ -39,6 +39,15 @@ func newBody(c *conn, h *head) *body {
 	return b
 }
 
+// complete reports whether the whole body was read. It does not wait for a Read.
+func (b *body) complete() bool {
+	if !b.mu.TryLock() {
+		return false // that Read tells the watcher when it reaches the end
+	}
+	defer b.mu.Unlock()
+	return b.done
+}
+
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
@@ -102,6 +111,9 @@ func (b *body) read(p []byte) (int, error) {
 	if b.chunked && b.left == 0 {
 		if err := b.nextChunk(); err != nil {
 			b.broken = true
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF // only the last chunk ends the body
+			}
 			return 0, err
 		}
 		if b.done {
@@ -239,8 +251,8 @@ func (b *body) drain() bool {
 	for skipped := 0; skipped < maxDrain && !b.done; {
 		n, err := b.read(buf)
 		skipped += n
-		if err != nil && !errors.Is(err, io.EOF) {
-			return false
+		if err != nil {
+			break
 		}
 	}
 	return b.done

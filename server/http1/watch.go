@@ -19,14 +19,17 @@ type watcher struct {
 
 func (w *watcher) context(c *conn) context.Context {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ctx == nil {
+	first := w.ctx == nil
+	if first {
 		w.ctx, w.cancel = context.WithCancel(context.Background())
-		if c.body == nil {
-			w.read(c)
-		}
 	}
-	return w.ctx
+	ctx := w.ctx
+	w.mu.Unlock()
+	// not under the lock: a Read that ends the body takes the two locks in the other order
+	if first && (c.body == nil || c.body.complete()) {
+		w.bodyDone(c)
+	}
+	return ctx
 }
 
 // bodyDone is called when the last byte of the request body was read.
