@@ -11,7 +11,7 @@ import (
 //   - REQ is a table that all handlers of one request share;
 //   - _G is the table of the state: what is put there stays.
 //
-// Every function of a script has the same environment table, st.env, which is always
+// Every function of a script has the same environment table, st.env, which is
 // empty. Its metatable leads to the globals that count at the moment, so that changing
 // them is one store and not a walk over closures.
 
@@ -26,6 +26,16 @@ func (st *state) installEnvironment() {
 	meta.RawSetString("__index", st.L.NewFunction(st.missingGlobal))
 	st.metas.RawSetString("base", meta)
 	st.base.Metatable = meta
+}
+
+// cleanEnvironment undoes what a script can do to the environment that all its functions
+// share, by rawset(getfenv(1), …) and setmetatable(getfenv(1), …): nothing of it must reach
+// another request.
+func (st *state) cleanEnvironment() {
+	st.env.Metatable = st.envMeta
+	if k, _ := st.env.Next(lua.LNil); k != lua.LNil {
+		*st.env = lua.LTable{Metatable: st.envMeta}
+	}
 }
 
 // newGlobal gives the running handler a table for its globals when it sets the first one.

@@ -14,7 +14,7 @@ import (
 
 // copier copies Lua values from one state into another.
 type copier struct {
-	to       *state
+	from, to *state
 	tables   map[*lua.LTable]*lua.LTable
 	funcs    map[*lua.LFunction]*lua.LFunction
 	data     map[*lua.LUserData]*lua.LUserData
@@ -26,6 +26,7 @@ func (from *state) fork(roots []lua.LValue) *state {
 	to := newState(from.heap)
 	to.builder = from.builder.forState(to)
 	c := &copier{
+		from:     from,
 		to:       to,
 		tables:   map[*lua.LTable]*lua.LTable{},
 		funcs:    map[*lua.LFunction]*lua.LFunction{},
@@ -48,6 +49,9 @@ func (from *state) fork(roots []lua.LValue) *state {
 			c.fill(c.tables[t], t)
 		}
 	}
+	for _, of := range []lua.LValue{lua.LNil, lua.LTrue, lua.LNumber(0), lua.LString(""), from.L, from.newGlobalFunc()} {
+		c.typeMetatable(of)
+	}
 	to.roots = make([]lua.LValue, len(roots))
 	for i, v := range roots {
 		to.roots[i] = c.value(v)
@@ -55,19 +59,37 @@ func (from *state) fork(roots []lua.LValue) *state {
 	return to
 }
 
+// typeMetatable copies the metatable that all values of a type share: debug.setmetatable
+// gives one to nil, numbers and the like.
+func (c *copier) typeMetatable(of lua.LValue) {
+	mt, ok := c.from.L.GetMetatable(of).(*lua.LTable)
+	switch {
+	case ok:
+		c.to.L.SetMetatable(of, c.table(mt))
+	case c.to.L.GetMetatable(of) != lua.LNil: // the script took it away
+		c.to.L.SetMetatable(of, lua.LNil)
+	}
+}
+
 // fill makes dst, a table that both states have, equal to src.
 func (c *copier) fill(dst, src *lua.LTable) {
-	var gone []lua.LValue
-	dst.ForEach(func(k, _ lua.LValue) {
-		if src.RawGet(k) == lua.LNil {
-			gone = append(gone, k)
-		}
-	})
-	for _, k := range gone {
-		dst.RawSet(k, lua.LNil)
+	filled := c.to.L.NewTable()
+	c.copyItems(filled, src)
+	filled.Metatable = c.value(src.Metatable)
+	*dst = *filled
+}
+
+// copyItems sets what src holds in the order in which pairs() goes through it, so that it
+// is the same order in all states.
+func (c *copier) copyItems(dst, src *lua.LTable) {
+	eachInOrder(src, func(k, v lua.LValue) { dst.RawSet(c.value(k), c.value(v)) })
+}
+
+// eachInOrder goes through a table as pairs() does. ForEach goes through a Go map.
+func eachInOrder(t *lua.LTable, f func(k, v lua.LValue)) {
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+		f(k, v)
 	}
-	src.ForEach(func(k, v lua.LValue) { dst.RawSet(c.value(k), c.value(v)) })
-	dst.Metatable = c.value(src.Metatable)
 }
 
 func (c *copier) value(v lua.LValue) lua.LValue {
@@ -91,7 +113,7 @@ func (c *copier) table(t *lua.LTable) *lua.LTable {
 	}
 	out := c.to.L.CreateTable(t.Len(), 0)
 	c.tables[t] = out
-	t.ForEach(func(k, v lua.LValue) { out.RawSet(c.value(k), c.value(v)) })
+	c.copyItems(out, t)
 	out.Metatable = c.value(t.Metatable)
 	return out
 }
@@ -132,21 +154,24 @@ func (c *copier) userdata(u *lua.LUserData) *lua.LUserData {
 // collectBuiltins lists every table, function and userdata that a fresh state has, in an
 // order that depends only on names, so that the lists of two states match item by item.
 func (st *state) collectBuiltins() []lua.LValue {
-	w := &builtinWalk{seen: map[lua.LValue]bool{}}
-	w.visit(st.base)
-	w.visit(st.env)
-	w.visit(st.metas)
-	w.visit(st.L.G.Registry)
-	w.visit(st.L.GetMetatable(lua.LString("")))
+	w := &builtinWalk{seen: map[lua.LValue]bool{}, names: map[*lua.LFunction]string{}}
+	w.visit(st.base, "")
+	w.visit(st.env, "")
+	w.visit(st.metas, "metatables.")
+	w.visit(st.L.G.Registry, "registry.")
+	w.visit(st.L.GetMetatable(lua.LString("")), "")
+	st.names = w.names
 	return w.list
 }
 
 type builtinWalk struct {
-	seen map[lua.LValue]bool
-	list []lua.LValue
+	seen  map[lua.LValue]bool
+	list  []lua.LValue
+	names map[*lua.LFunction]string // print, table.insert
 }
 
-func (w *builtinWalk) visit(v lua.LValue) {
+// visit lists v, which has the name path, and what is in it.
+func (w *builtinWalk) visit(v lua.LValue, path string) {
 	switch v.(type) {
 	case *lua.LTable, *lua.LFunction, *lua.LUserData:
 	default:
@@ -159,59 +184,83 @@ func (w *builtinWalk) visit(v lua.LValue) {
 	w.list = append(w.list, v)
 	switch v := v.(type) {
 	case *lua.LTable:
-		var keys []string
-		v.ForEach(func(k, _ lua.LValue) {
-			if s, ok := k.(lua.LString); ok {
-				keys = append(keys, string(s))
-			}
-		})
-		slices.Sort(keys)
-		for _, k := range keys {
-			w.visit(v.RawGetString(k))
-		}
-		v.ForEach(func(k, item lua.LValue) {
-			if _, ok := k.(lua.LNumber); ok {
-				w.visit(item)
-			}
-		})
-		w.visit(v.Metatable)
+		w.visitTable(v, path)
 	case *lua.LFunction:
+		w.names[v] = path
 		for _, u := range v.Upvalues {
-			w.visit(u.Value())
+			w.visit(u.Value(), path+" upvalue")
 		}
 	case *lua.LUserData:
-		w.visit(v.Metatable)
+		w.visit(v.Metatable, path+" metatable")
 	}
 }
 
-// canFork reports whether everything that roots reach can be copied; a coroutine cannot.
-func canFork(roots []lua.LValue) bool {
-	w := &builtinWalk{seen: map[lua.LValue]bool{}}
-	threads := false
+func (w *builtinWalk) visitTable(t *lua.LTable, path string) {
+	if path != "" {
+		path += "."
+	}
+	var keys []string
+	t.ForEach(func(k, _ lua.LValue) {
+		if s, ok := k.(lua.LString); ok {
+			keys = append(keys, string(s))
+		}
+	})
+	slices.Sort(keys)
+	for _, k := range keys {
+		w.visit(t.RawGetString(k), path+k)
+	}
+	t.ForEach(func(k, item lua.LValue) {
+		if _, ok := k.(lua.LNumber); ok {
+			w.visit(item, path+"#")
+		}
+	})
+	w.visit(t.Metatable, path+" metatable")
+}
+
+// canFork reports whether everything that roots reach can be copied. A coroutine cannot,
+// and neither can a Go value that may change, such as an open file: the copies would share
+// it without a lock. What the state brought along (builtins) each state has for itself.
+func canFork(roots []lua.LValue, builtins ...lua.LValue) bool {
+	seen := make(map[lua.LValue]bool, len(builtins))
+	for _, b := range builtins {
+		seen[b] = true
+	}
+	ok := true
 	var walk func(v lua.LValue)
 	walk = func(v lua.LValue) {
-		switch t := v.(type) {
-		case *lua.LState:
-			threads = true
-		case *lua.LTable:
-			if w.seen[v] {
+		switch v.(type) {
+		case *lua.LTable, *lua.LFunction, *lua.LUserData:
+			if seen[v] {
 				return
 			}
-			w.seen[v] = true
+			seen[v] = true
+		}
+		switch t := v.(type) {
+		case *lua.LState, lua.LChannel:
+			ok = false
+		case *lua.LTable:
 			t.ForEach(func(k, item lua.LValue) { walk(k); walk(item) })
 			walk(t.Metatable)
 		case *lua.LFunction:
-			if w.seen[v] {
-				return
-			}
-			w.seen[v] = true
 			for _, u := range t.Upvalues {
 				walk(u.Value())
 			}
+		case *lua.LUserData:
+			ok = ok && immutable(t.Value)
+			walk(t.Metatable)
 		}
 	}
 	for _, v := range roots {
 		walk(v)
 	}
-	return !threads
+	return ok
+}
+
+// immutable reports whether a Go value behind a Lua object never changes.
+func immutable(v any) bool {
+	switch v.(type) {
+	case nil, string, *Node, *Condition, *LValue, *lvalueDef, *accessor, *Object, setupDone, error:
+		return true
+	}
+	return false
 }

@@ -41,8 +41,9 @@ type state struct {
 	env        *lua.LTable // the environment of every function of the script
 	envMeta    *lua.LTable
 	metatables map[*Object]*lua.LTable
-	metas      *lua.LTable  // other metatables, by name
-	builtins   []lua.LValue // what was there before the script, in an order that is the same in every state
+	metas      *lua.LTable               // other metatables, by name
+	builtins   []lua.LValue              // what was there before the script, in an order that is the same in every state
+	names      map[*lua.LFunction]string // of the functions among them
 
 	builder *Builder
 	current *call // the call that runs now
@@ -55,6 +56,7 @@ type call struct {
 	pin     *pin
 	handler any // identity of the handler or filter whose globals these are
 	thread  *lua.LState
+	inner   *lua.LState   // the coroutine in which the call waits, thread itself when in none
 	used    time.Duration // of the time budget, before the last wait
 }
 
@@ -100,6 +102,7 @@ func openLibraries(L *lua.LState) {
 		L.Push(lua.LString(lib.name))
 		L.Call(1, 0)
 	}
+	openCoroutines(L)
 	// a script must not be able to end the server that runs it
 	if os, ok := L.G.Global.RawGetString("os").(*lua.LTable); ok {
 		os.RawSetString("exit", L.NewFunction(func(L *lua.LState) int {
@@ -118,7 +121,6 @@ func (st *state) thread() *lua.LState {
 	} else {
 		th, _ = st.L.NewThread()
 	}
-	th.SetContext(st.dog.context())
 	return th
 }
 
@@ -138,13 +140,13 @@ func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) ([]l
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	outer := c.vr.running
+	th := st.thread()
+	c.thread = th
 	st.resume(c)
 	defer func() {
 		st.suspend(c)
 		c.vr.running = outer
 	}()
-	th := st.thread()
-	c.thread = th
 	th.Push(fn)
 	for _, a := range args {
 		th.Push(a)
@@ -165,15 +167,15 @@ func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) ([]l
 func (st *state) resume(c *call) {
 	c.vr.running = c
 	st.current = c
+	st.cleanEnvironment()
 	st.showGlobals(c)
 	st.dog.start(st.heap.prog.luaBudget, c.used)
-	if c.thread != nil {
-		c.thread.SetContext(st.dog.context())
-	}
+	st.runOn(c)
 }
 
 func (st *state) suspend(c *call) {
 	c.used += st.dog.stop()
+	c.inner = st.L.G.CurrentThread
 	st.current = nil
 }
 
@@ -187,19 +189,18 @@ func (vr *VRequest) Blocking(f func()) {
 	}
 	st := c.pin.state
 	st.suspend(c)
-	st.dog.waiting(+1)
 	vr.running = nil
 	st.mu.Unlock()
 	defer func() {
 		st.mu.Lock()
-		st.dog.waiting(-1)
 		st.resume(c)
 	}()
 	f()
 }
 
 // luaError turns what PCall returned into a LuaError. Values other than strings keep
-// their own text.
+// their own text. No Lua runs here, so there is no __tostring: it would run after the call,
+// with nothing that stops it.
 func (st *state) luaError(err error) error {
 	var api *lua.ApiError
 	if !errors.As(err, &api) {
@@ -217,12 +218,27 @@ func (st *state) luaError(err error) error {
 	case nil:
 		msg = err.Error()
 	default:
-		msg = st.L.ToStringMeta(v).String()
+		msg = rawText(v)
 	}
 	if errors.Is(st.dog.expired(), errBudget) {
 		msg += ": " + errBudget.Error()
 	}
 	return &LuaError{Msg: msg, Traceback: api.StackTrace}
+}
+
+// rawText describes a value that was raised as an error.
+func rawText(v lua.LValue) string {
+	switch v := v.(type) {
+	case lua.LNumber, lua.LBool:
+		return v.String()
+	case *lua.LTable:
+		for _, field := range []lua.LValue{v.RawGetString("message"), v.RawGetInt(1)} {
+			if text, ok := field.(lua.LString); ok {
+				return string(text)
+			}
+		}
+	}
+	return "an error object: a " + v.Type().String()
 }
 
 // close ends the state's watchdog.
@@ -231,7 +247,7 @@ func (st *state) close() { st.dog.close() }
 var errBudget = errors.New("the time budget for Lua is used up")
 
 // watchdog stops Lua code that runs too long. One context serves all calls of a state;
-// only when it fires, or has gathered children, is a new one made.
+// only when it fires is a new one made.
 type watchdog struct {
 	mu      sync.Mutex
 	timer   *time.Timer
@@ -239,7 +255,6 @@ type watchdog struct {
 	cancel  context.CancelCauseFunc
 	started time.Time     // of the running call, zero when none runs
 	budget  time.Duration // what is left of it for the running call
-	blocked int           // calls that wait without the lock
 	armed   bool
 	fired   bool
 }
@@ -289,13 +304,6 @@ func (d *watchdog) stop() time.Duration {
 	return ran
 }
 
-// waiting counts the calls that wait without the lock; their context must stay.
-func (d *watchdog) waiting(delta int) {
-	d.mu.Lock()
-	d.blocked += delta
-	d.mu.Unlock()
-}
-
 // check runs when the timer fires: it stops a call that is over its budget, waits for the
 // rest of one that is not, and rests when nothing runs.
 func (d *watchdog) check() {
@@ -303,11 +311,6 @@ func (d *watchdog) check() {
 	defer d.mu.Unlock()
 	if d.started.IsZero() {
 		d.armed = false
-		// unfinished coroutines stay children of their context: let them go
-		if d.blocked == 0 {
-			d.cancel(context.Canceled)
-			d.init()
-		}
 		return
 	}
 	if left := d.budget - time.Since(d.started); left > 0 {
