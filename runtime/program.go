@@ -168,7 +168,7 @@ func (l *load) finish(states int) {
 		st.close()
 		return
 	}
-	if !canFork(h.roots) {
+	if !canFork(h.roots, st.builtins...) {
 		states = 1
 	}
 	h.states = []*state{st}
