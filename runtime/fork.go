@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"slices"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -186,7 +187,7 @@ func (w *builtinWalk) visit(v lua.LValue, path string) {
 	case *lua.LTable:
 		w.visitTable(v, path)
 	case *lua.LFunction:
-		w.names[v] = path
+		w.names[v] = strings.TrimPrefix(path, "package.loaded.") // where the walk meets string and table first
 		for _, u := range v.Upvalues {
 			w.visit(u.Value(), path+" upvalue")
 		}

@@ -63,7 +63,7 @@ actions = function(vr) local t = getmetatable(db) t.n = t.n + 1 say(vr, t.n) end
 actions = function(vr) (("x"):gsub("x", function() db.n = db.n + 1 end)) say(vr, db.n) end`},
 		{"next", `local db = {a={n=0}}
 actions = function(vr) local _, t = next(db) t.n = t.n + 1 say(vr, t.n) end`},
-		{"table.foreach", `local function foreach(t, f) for k, v in next, t do f(k, v) end end local db = {a={n=0}}
+		{"iterating helper", `local function foreach(t, f) for k, v in next, t do f(k, v) end end local db = {a={n=0}}
 actions = function(vr) foreach(db, function(_, t) t.n = t.n + 1 end) say(vr, db.a.n) end`},
 		{"coroutine", `local db = {n=0}
 actions = function(vr) local w = coroutine.wrap(function(t) t.n = t.n + 1 end) w(db) say(vr, db.n) end`},
@@ -76,7 +76,7 @@ actions = function(vr) ops[vr.req.uri.path](db) say(vr, db.n) end`},
 actions = function(vr) local name = "ins" ops[name](db, 1) say(vr, #db) end`},
 		{"alias of a Go function", `local insert, db = table.insert, {}
 actions = function(vr) insert(db, 1) say(vr, #db) end`},
-		{"__newindex", `local log = {}
+		{"__call", `local unused = {}
 local db = setmetatable({}, { __call = function(t, k) rawset(t, k, (rawget(t, k) or 0) + 1) return t[k] end })
 actions = function(vr) say(vr, db("x")) end`},
 		{"proxy", `local db = {s={n=0}}
@@ -89,6 +89,12 @@ actions = function(vr) local _, t = pcall(error, db) t.n = t.n + 1 say(vr, t.n) 
 actions = function(vr) local t = {} for i = 1, 2 do t.n = (t.n or 0) + 1 t = db end say(vr, t.n) end`},
 		{"shared class table", `local C = { all = {n=0} } C.__index = C
 actions = function(vr) local o = setmetatable({}, C) o.all.n = o.all.n + 1 say(vr, o.all.n) end`},
+		{"filter that is its class", `local F = { n = 0 } F.__index = F
+function F:new() return self end
+function F:handle(vr, o, i) self.n = self.n + 1 o:steal_all(i) o.is_closed = i.is_closed end
+actions = { lighty.filter_out(F), function(vr) say(vr, F.n) end }`},
+		{"kept filter object", `local F = {} function F:handle(vr, o, i) self.n = 1 o:steal_all(i) o.is_closed = i.is_closed end
+actions = function(vr) vr:add_filter_out(F) say(vr, 1) end`},
 		{"string method", `local n = 0 function string.count(s) n = n + 1 return n end
 actions = function(vr) say(vr, ("x"):count()) end`},
 		{"global of _G", `_G.bump = function(t) t.n = t.n + 1 return t.n end _G.db = {n=0}
@@ -123,6 +129,11 @@ actions = function(vr) local t = types[vr.req.uri.path] or "none" say(vr, t) end
 actions = function(vr) local ok, v = pcall(function() return config.n + 1 end) say(vr, v) end`},
 		{"REQ and strings", `local config = { name = "x" }
 actions = { function(vr) REQ.name = config.name REQ.t = {} end, function(vr) REQ.t.a = REQ.name say(vr, REQ.t.a) end }`},
+		{"table.concat", `local list = { "a", "b" }
+actions = function(vr) say(vr, table.concat(list, ",")) end`},
+		{"filter objects of the request", `local F = {} F.__index = F
+function F:handle(vr, o, i) self.n = (self.n or 0) + 1 o:steal_all(i) o.is_closed = i.is_closed end
+actions = function(vr) vr:add_filter_out(setmetatable({}, F)) say(vr, 1) end`},
 		{"gsub with a table", `local vars = { a = "1" }
 actions = function(vr) say(vr, (("$a"):gsub("%$(%w+)", vars))) end`},
 	} {
