@@ -254,6 +254,11 @@ func canFork(roots []lua.LValue, builtins ...lua.LValue) bool {
 	for _, v := range roots {
 		walk(v)
 	}
+	for _, b := range builtins { // what the script put into them is copied too
+		if t, isTable := b.(*lua.LTable); isTable {
+			t.ForEach(func(_, item lua.LValue) { walk(item) })
+		}
+	}
 	return ok
 }
 

@@ -17,6 +17,8 @@ func TestOpenFileForcesOneState(t *testing.T) {
 	for script, want := range map[string]int{
 		fmt.Sprintf("local f = io.open(%q); actions = function(vr) f:read(1); say(vr, 1) end", file):                        1,
 		fmt.Sprintf("local t = { { io.open(%q) } }; actions = function(vr) say(vr, #t) end", file):                          1,
+		fmt.Sprintf("_G.f = io.open(%q); actions = function(vr) f:read(1); say(vr, 1) end", file):                           1,
+		"local io = io; actions = function(vr) say(vr, type(io)) end":                                                       4,
 		"local w = (\"a b\"):gmatch(\"%a\"); actions = function(vr) say(vr, w()) end":                                       4,
 		"local c, a = request.path:eq(\"/\"), respond(\"x\"); actions = { when(c, function(vr) say(vr, tostring(a)) end) }": 4,
 	} {
