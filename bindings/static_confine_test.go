@@ -119,23 +119,6 @@ func TestStaticPlaced(t *testing.T) {
 
 func luaString(s string) string { return `"` + strings.ReplaceAll(s, "\x00", `\0`) + `"` }
 
-// TestStaticUnreadable needs a user whom permissions hold back.
-func TestStaticUnreadable(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root may read everything")
-	}
-	s := newStaticSite(t, plainStatic)
-	if err := os.Chmod(filepath.Join(s.root, "a.txt"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if r := s.ask("GET", "/a.txt"); r.Code != 403 {
-		t.Errorf("status %d, want 403", r.Code)
-	}
-	if !strings.Contains(s.log.String(), "file refused") {
-		t.Errorf("the log does not say why: %s", s.log)
-	}
-}
-
 // TestStaticSwapRace swaps a directory and a file for links that lead out, as fast as it
 // can, while both are asked for: what lies outside must never be sent.
 func TestStaticSwapRace(t *testing.T) {

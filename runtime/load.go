@@ -110,7 +110,7 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 func compile(src []byte, name string) (*lua.FunctionProto, error) {
 	chunk, err := parse.Parse(bytes.NewReader(skipShebang(src)), name)
 	if err != nil {
-		return nil, syntaxError(err, name)
+		return nil, syntaxError(err, src, name)
 	}
 	proto, err := compileChunk(chunk, name)
 	if err != nil {
@@ -134,7 +134,7 @@ func skipShebang(src []byte) []byte {
 	return src
 }
 
-func syntaxError(err error, name string) error {
+func syntaxError(err error, src []byte, name string) error {
 	var pe *parse.Error
 	if !errors.As(err, &pe) {
 		return &LoadError{Pos: Pos{File: name}, Msg: strings.TrimSpace(err.Error()), cause: err}
@@ -144,7 +144,8 @@ func syntaxError(err error, name string) error {
 		msg += ": " + m
 	}
 	if pe.Pos.Line == parse.EOF {
-		return &LoadError{Pos: Pos{File: name}, Msg: msg + " at the end of the file; is an \"end\" or a bracket missing?", cause: err}
+		last := 1 + bytes.Count(bytes.TrimRight(src, " \t\r\n"), []byte("\n"))
+		return &LoadError{Pos: Pos{name, last}, Msg: msg + " at the end of the file; is an \"end\" or a bracket missing?", cause: err}
 	}
 	return &LoadError{Pos: Pos{name, pe.Pos.Line}, Msg: fmt.Sprintf("%s near %q", msg, pe.Token), cause: err}
 }
