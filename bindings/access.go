@@ -11,16 +11,56 @@ func accessModule() *runtime.Module {
 	return &runtime.Module{
 		Name: "access",
 		Doc:  "Lets clients in or keeps them out.",
+		Options: []runtime.Option{
+			{Name: "access.log_blocked", Type: runtime.TBool, Default: false,
+				Doc:     "Whether the log tells of each client that was kept out.",
+				Example: "setup.access.log_blocked(true)"},
+			{Name: "access.redirect_url", Type: runtime.TString, Default: "",
+				Doc:     `Where a client that is kept out is sent (302) instead of being answered with 403: a target as for redirect; "" sends it nowhere.`,
+				Example: `setup.access.redirect_url "https://www.example.net/members-only"`},
+		},
 		Actions: []runtime.ActionDef{
 			{Name: "access.check", New: newAccessCheck,
 				Doc:     "Answers with 403 unless the most specific network that the client's address is in is an allowed one.",
 				Example: `actions = { access.check { allow = { "127.0.0.0/8", "10.0.0.0/8" }, deny = { "10.6.6.6" } }, respond "inside" }`,
 				Params:  []runtime.Param{{Name: "rules", Type: runtime.TPairs, Doc: `"allow" and "deny", each a list of networks or "all"`}}},
-			{Name: "access.deny", New: newDeny(http.StatusForbidden),
+			{Name: "access.deny", New: newAccessDeny,
 				Doc:     "Answers with 403.",
 				Example: `actions = { when(request.path:prefix "/private/", { access.deny() }), respond "public" }`},
 		},
 	}
+}
+
+// gate keeps clients out of what lies behind it.
+type gate struct {
+	log, target runtime.OptionRef
+}
+
+func newGate(b *runtime.Builder) gate {
+	return gate{log: b.Option("access.log_blocked"), target: b.Option("access.redirect_url")}
+}
+
+// keepOut answers a request that nobody has answered yet.
+func (g gate) keepOut(vr *runtime.VRequest) {
+	if vr.IsHandled() {
+		return
+	}
+	if vr.Option(g.log).(bool) {
+		vr.Log().Info("access denied", "remote", vr.Con.Remote.Addr().String(), "host", vr.Request.URI.Host, "path", vr.Request.URI.Path)
+	}
+	if target := vr.Option(g.target).(string); target != "" {
+		sendRedirect(vr, http.StatusFound, absoluteLocation(vr, target))
+		return
+	}
+	deny(vr, http.StatusForbidden)
+}
+
+func newAccessDeny(b *runtime.Builder, _ runtime.Args) (runtime.Action, error) {
+	g := newGate(b)
+	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		g.keepOut(vr)
+		return nil
+	}), nil
 }
 
 func newDeny(status int) func(*runtime.Builder, runtime.Args) (runtime.Action, error) {
@@ -38,7 +78,8 @@ func deny(vr *runtime.VRequest, status int) {
 	}
 }
 
-func newAccessCheck(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+func newAccessCheck(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	g := newGate(b)
 	var nets networks[bool]
 	for _, p := range args.Pairs(0) {
 		verb, _ := p.Key.Str()
@@ -58,7 +99,7 @@ func newAccessCheck(_ *runtime.Builder, args runtime.Args) (runtime.Action, erro
 	}
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		if allowed, known := nets.find(vr.Con.Remote.Addr()); !known || !allowed {
-			deny(vr, http.StatusForbidden)
+			g.keepOut(vr)
 		}
 		return nil
 	}), nil

@@ -20,22 +20,41 @@ func coreModule() *runtime.Module {
 				Doc:     `Listens on an address: "127.0.0.1:8080", "[::1]:8080", "unix:/run/site.sock"; without a port it is port 80.`,
 				Example: `setup.listen "127.0.0.1:8080"`,
 				Params:  []runtime.Param{{Name: "address", Type: runtime.TStrings, Doc: "one address or a list"}}},
-			{Name: "module_load", Run: func(*runtime.Builder, runtime.Args) error { return nil },
-				Doc:     "Accepted so that lighttpd2 configurations load unchanged; there is nothing to do, all modules are built in.",
-				Example: `setup.module_load { "mod_fastcgi", "mod_expire" }`,
-				Params:  []runtime.Param{{Name: "modules", Type: runtime.TStrings, Doc: "a name or a list of names"}}},
+			{Name: "module_load", Run: setupNothing,
+				Doc:      "Names modules to load.",
+				NoEffect: "all modules are built in",
+				Example:  `setup.module_load { "mod_fastcgi", "mod_expire" }`,
+				Params:   []runtime.Param{{Name: "modules", Type: runtime.TStrings, Doc: "a name or a list of names"}}},
 			{Name: "workers", Run: setupWorkers,
-				Doc:     "Accepted: all cores are used anyway. The number must be at least 1.",
-				Example: "setup.workers(2)",
-				Params:  []runtime.Param{{Name: "count", Type: runtime.TNumber}}},
+				Doc:      "Sets the number of threads, at least 1.",
+				NoEffect: "all cores are used; the environment variable GOMAXPROCS sets another number",
+				Example:  "setup.workers(2)",
+				Params:   []runtime.Param{{Name: "count", Type: runtime.TNumber}}},
+			{Name: "workers.cpu_affinity", Run: setupNothing,
+				Doc:      "Binds threads to processors.",
+				NoEffect: "requests are not bound to threads; taskset and systemd's CPUAffinity bind the whole server",
+				Example:  "setup.workers.cpu_affinity { 0, 1 }",
+				Params:   []runtime.Param{{Name: "mapping", Type: runtime.TAny, Doc: "a list of numbers, or of lists of them"}}},
+			{Name: "tasklet_pool.threads", Run: setupNothing,
+				Doc:      "Sets the number of threads for tasks that block.",
+				NoEffect: "a request has a goroutine of its own and may block",
+				Example:  "setup.tasklet_pool.threads(4)",
+				Params:   []runtime.Param{{Name: "threads", Type: runtime.TNumber}}},
 			{Name: "io.timeout", Run: setupPositive("timeout"),
-				Doc:     "Accepted: the server has timeouts of its own. The number of seconds must be positive.",
-				Example: "setup.io.timeout(120)",
-				Params:  []runtime.Param{{Name: "timeout", Type: runtime.TNumber, Doc: "seconds"}}},
+				Doc:      "Sets how long the network may be waited for; a positive number.",
+				NoEffect: "the server has timeouts of its own: 20 s for a head, 60 s without progress in a body, 75 s between requests",
+				Example:  "setup.io.timeout(120)",
+				Params:   []runtime.Param{{Name: "timeout", Type: runtime.TNumber, Doc: "seconds"}}},
 			{Name: "log", Run: setupLog,
-				Doc:     "Accepted: all messages go to the server's own log, whose level decides.",
-				Example: `setup.log { error = "stderr" }`,
-				Params:  []runtime.Param{{Name: "targets", Type: runtime.TPairs, Doc: "level to target"}}},
+				Doc:      "Names the target of each level of messages.",
+				NoEffect: logTargetsReason,
+				Example:  `setup.log { error = "stderr" }`,
+				Params:   []runtime.Param{{Name: "targets", Type: runtime.TPairs, Doc: "level to target"}}},
+			{Name: "log.timestamp", Run: setupNothing,
+				Doc:      "Sets the form of the times in the log.",
+				NoEffect: "the times in the log have one form (RFC 3339), which every log reader knows",
+				Example:  `setup.log.timestamp "%d/%b/%Y %T %Z"`,
+				Params:   []runtime.Param{{Name: "format", Type: runtime.TString, Doc: "for strftime"}}},
 		},
 		Actions: append(append(append(controlActions(), mappingActions()...), responseActions()...), headerActions()...),
 		Options: []runtime.Option{
@@ -49,11 +68,21 @@ func coreModule() *runtime.Module {
 				Doc:     `Whether a request header whose name has other characters than letters, digits and "-" gets an environment name of its own (X_A becomes HTTP__X_5FA), so that it cannot pass for X-A.`,
 				Example: "setup.cgi.mangle_env_names(false)"},
 			{Name: "buffer_request_body", Type: runtime.TBool, Default: true,
-				Doc:     "Accepted: a body of known length is streamed to the application; one of unknown length is buffered, because CGI needs the length.",
-				Example: "setup.buffer_request_body(false)"},
+				Doc:      "Whether request bodies are kept on disk before a backend gets them.",
+				NoEffect: "a body of known length is streamed to the application; one of unknown length is buffered, because CGI needs the length",
+				Example:  "setup.buffer_request_body(false)"},
 			{Name: runtime.OptionStrictPost, Type: runtime.TBool, Default: true,
 				Doc:     "Whether a POST without Content-Length is answered with 411. It counts as set up, not per request.",
 				Example: "setup.strict.post_content_length(false)"},
+			{Name: runtime.OptionKeepAliveTimeout, Type: runtime.TNumber, Default: int64(0), Parse: parseKeepAlive,
+				Doc:     "How many seconds a connection may wait for its next request; 0 leaves it to the server (75 s).",
+				Example: "setup.keepalive.timeout(30)"},
+			{Name: runtime.OptionKeepAliveRequests, Type: runtime.TNumber, Default: int64(0), Parse: parseKeepAlive,
+				Doc:     "How many requests a connection may serve in all; 0 is no limit.",
+				Example: "setup.keepalive.requests(100)"},
+			{Name: optionLogHandling, Type: runtime.TBool, Default: false, Parse: parseLogHandling,
+				Doc:     "Whether the log tells of each request what it was mapped to, who answered and how.",
+				Example: "actions = { action.debug.log_request_handling(true), respond \"ok\" }"},
 		},
 	}
 }
@@ -86,6 +115,17 @@ func checkListenAddress(addr string) error {
 		return fmt.Errorf("%q is no address to listen on; expected 127.0.0.1:8080, [::1]:8080 or unix:/path", addr)
 	}
 	return nil
+}
+
+// maxKeepAlive keeps a number of seconds within what a time.Duration holds.
+const maxKeepAlive = 1e9
+
+func parseKeepAlive(_ *runtime.Builder, v runtime.Value) (any, error) {
+	n, ok := v.Int()
+	if !ok || n < 0 || n > maxKeepAlive {
+		return nil, fmt.Errorf("expected a whole number of at least 0, got %s", v)
+	}
+	return n, nil
 }
 
 func setupWorkers(_ *runtime.Builder, args runtime.Args) error {
@@ -152,18 +192,34 @@ func controlActions() []runtime.ActionDef {
 			Example: `actions = map_cidr { ["10.0.0.0/8"] = respond "inside", all = respond(403) }`,
 			Params:  []runtime.Param{{Name: "actions", Type: runtime.TPairs, Doc: `network or list of networks to action; "all" and "default" match every client`}}},
 		{Name: "io.buffer_out", New: newNothing,
-			Doc:     "Accepted: a response is sent as the client takes it, so there is no queue whose size could be limited.",
-			Example: `actions = { action.io.buffer_out(65536), respond "ok" }`,
-			Params:  []runtime.Param{{Name: "limit", Type: runtime.TNumber, Doc: "bytes"}}},
+			Doc:      "Limits the memory for a response that waits for the client.",
+			NoEffect: "a response is read as the client takes it, so there is no queue whose size could be limited",
+			Example:  `actions = { action.io.buffer_out(65536), respond "ok" }`,
+			Params:   []runtime.Param{{Name: "limit", Type: runtime.TNumber, Doc: "bytes"}}},
 		{Name: "io.buffer_in", New: newNothing,
-			Doc:     "Accepted: a request body is read as the application takes it, so there is no queue whose size could be limited.",
-			Example: `actions = { action.io.buffer_in(65536), respond "ok" }`,
-			Params:  []runtime.Param{{Name: "limit", Type: runtime.TNumber, Doc: "bytes"}}},
+			Doc:      "Limits the memory for a request body that waits for the application.",
+			NoEffect: "a request body is read as the application takes it, so there is no queue whose size could be limited",
+			Example:  `actions = { action.io.buffer_in(65536), respond "ok" }`,
+			Params:   []runtime.Param{{Name: "limit", Type: runtime.TNumber, Doc: "bytes"}}},
 		{Name: "log.write", New: newLogWrite,
 			Doc:     "Writes a message to the log.",
 			Example: `actions = { log.write "%{req.remoteip} wants %{req.path}", respond "ok" }`,
 			Params:  []runtime.Param{{Name: "message", Type: runtime.TPattern}}},
+		{Name: "log", New: newLog,
+			Doc:      "Names the target of each level of messages, for the rest of the request.",
+			NoEffect: logTargetsReason,
+			Example:  `actions = { action.log { error = "stderr" }, respond "ok" }`,
+			Params:   []runtime.Param{{Name: "targets", Type: runtime.TPairs, Doc: "level to target"}}},
 	}
+}
+
+const logTargetsReason = "all messages go to the server's own log, whose level decides"
+
+// setupNothing runs a setup that is accepted and has nothing to do.
+func setupNothing(*runtime.Builder, runtime.Args) error { return nil }
+
+func newLog(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	return runtime.List{}, setupLog(b, args)
 }
 
 func newList(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {

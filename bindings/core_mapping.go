@@ -59,7 +59,7 @@ func newDocroot(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 			if err != nil {
 				return err
 			}
-			if i == last || runtime.Stat(root).IsDir {
+			if i == last || vr.Physical.StatOf(root).IsDir {
 				return mapBelow(vr, root, vr.Request.URI.Path)
 			}
 		}
@@ -149,7 +149,7 @@ func findIndex(vr *runtime.VRequest, files []string) error {
 	}
 	for _, name := range files {
 		if name[0] == '/' {
-			if runtime.Stat(phys.DocRoot + name).IsFile {
+			if phys.StatOf(phys.DocRoot + name).IsFile {
 				phys.Path = phys.DocRoot + name
 				vr.Request.URI.Path = name
 				return nil
@@ -163,7 +163,7 @@ func findIndex(vr *runtime.VRequest, files []string) error {
 			redirectToDirectory(vr)
 			return nil
 		}
-		if path := strings.TrimRight(phys.Path, "/") + "/" + name; runtime.Stat(path).IsFile {
+		if path := strings.TrimRight(phys.Path, "/") + "/" + name; phys.StatOf(path).IsFile {
 			phys.Path = path
 			vr.Request.URI.Path += name
 			return nil
@@ -194,11 +194,11 @@ func newPathinfo(_ *runtime.Builder, _ runtime.Args) (runtime.Action, error) {
 			return nil
 		}
 		// only a path that runs through a file has a PATH_INFO; a missing one stays whole
-		if !errors.Is(runtime.Stat(phys.Path).Err, syscall.ENOTDIR) {
+		if !errors.Is(phys.StatOf(phys.Path).Err, syscall.ENOTDIR) {
 			return nil
 		}
 		for path := phys.Path; len(path) > len(phys.DocRoot); path = filepath.Dir(path) {
-			if !runtime.Stat(path).IsFile {
+			if !phys.StatOf(path).IsFile {
 				continue
 			}
 			info := phys.Path[len(path):]

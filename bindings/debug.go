@@ -20,8 +20,9 @@ func debugModule() *runtime.Module {
 			"Lua has a library called debug, so the actions are written with action. before their name.",
 		Setups: []runtime.Setup{
 			{Name: "debug.show_events_after_shutdown", Run: setupEventsAfterShutdown,
-				Doc:     "Accepted: there are no event listeners that could keep the server alive; it says itself what it waits for. The times must not be negative.",
-				Example: "setup.debug.show_events_after_shutdown(5, 15)",
+				Doc:      "Lists the event listeners that are left when the server ends. The times must not be negative.",
+				NoEffect: "there are no event listeners that could keep the server alive; it says itself what it waits for",
+				Example:  "setup.debug.show_events_after_shutdown(5, 15)",
 				Params: []runtime.Param{
 					{Name: "timeout", Type: runtime.TNumber, Doc: "seconds"},
 					{Name: "repeat", Type: runtime.TNumber, Optional: true, Doc: "seconds"}}},

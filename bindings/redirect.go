@@ -20,7 +20,14 @@ func redirectModule() *runtime.Module {
 			Example: `actions = redirect { { "^/old/(.*)$", "/new/$1" }, { "^/blog", "https://blog.example.net/" } }`,
 			Params:  []runtime.Param{{Name: "rules", Type: runtime.TAny, Doc: "a target, a pair, or a list of pairs"}},
 		}},
+		Options: []runtime.Option{debugOption("redirect.debug", "where clients were sent, and by which rule")},
 	}
+}
+
+// debugOption is the option of a module that has the log tell what its actions did.
+func debugOption(name, what string) runtime.Option {
+	return runtime.Option{Name: name, Type: runtime.TBool, Default: false,
+		Doc: "Whether the log tells " + what + ".", Example: "setup." + name + "(true)"}
 }
 
 // rule is one regular expression with the pattern of what a match becomes; an empty
@@ -28,6 +35,14 @@ func redirectModule() *runtime.Module {
 type rule struct {
 	regex  *runtime.Regex
 	target *runtime.Pattern
+}
+
+// String is how the log names the rule: its expression, or its target when it has none.
+func (r *rule) String() string {
+	if r.regex == nil {
+		return r.target.String()
+	}
+	return r.regex.String()
 }
 
 // parseRules reads the rules of redirect and rewrite: a target, a pair, a list of pairs.
@@ -72,11 +87,12 @@ func matchRule(rules []rule, subject string) (*rule, runtime.Captures) {
 	return nil, nil
 }
 
-func newRedirect(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+func newRedirect(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	rules, err := parseRules(args.Value(0), runtime.ParsePattern)
 	if err != nil {
 		return nil, err
 	}
+	debug := b.Option("redirect.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		if vr.IsHandled() {
 			return nil
@@ -85,7 +101,11 @@ func newRedirect(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 		if r == nil {
 			return nil
 		}
-		sendRedirect(vr, http.StatusMovedPermanently, absoluteLocation(vr, r.target.Eval(vr, captures)))
+		location := absoluteLocation(vr, r.target.Eval(vr, captures))
+		if vr.Option(debug).(bool) {
+			vr.Log().Info("redirect", "path", vr.Request.URI.Path, "rule", r.String(), "location", location)
+		}
+		sendRedirect(vr, http.StatusMovedPermanently, location)
 		return nil
 	}), nil
 }

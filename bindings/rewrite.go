@@ -10,8 +10,9 @@ import (
 func rewriteModule() *runtime.Module {
 	params := []runtime.Param{{Name: "rules", Type: runtime.TAny, Doc: "a target, a pair of a regular expression and a target, or a list of pairs"}}
 	return &runtime.Module{
-		Name: "rewrite",
-		Doc:  "Changes the address of the request before later actions look at it.",
+		Name:    "rewrite",
+		Doc:     "Changes the address of the request before later actions look at it.",
+		Options: []runtime.Option{debugOption("rewrite.debug", "what addresses became, and by which rule")},
 		Actions: []runtime.ActionDef{
 			{Name: "rewrite", Params: params, New: newRewrite,
 				Doc:     `Rewrites the decoded path. Behind a "?" the target sets the query too; without one the query stays. The first rule that matches is taken; $1 is its first group.`,
@@ -23,7 +24,7 @@ func rewriteModule() *runtime.Module {
 	}
 }
 
-func newRewrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+func newRewrite(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	var queries []*runtime.Pattern
 	rules, err := parseRules(args.Value(0), func(text string) (*runtime.Pattern, error) {
 		path, query, split := cutUnescaped(text, '?')
@@ -43,6 +44,7 @@ func newRewrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err := checkRules(rules); err != nil {
 		return nil, err
 	}
+	debug := b.Option("rewrite.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		for i := range rules {
 			r, captures := matchRule(rules[i:i+1], vr.Request.URI.Path)
@@ -55,14 +57,18 @@ func newRewrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 				q := queries[i].Eval(vr, captures)
 				query = &q
 			}
+			from := vr.Request.URI.Path
 			vr.Request.URI.SetPath(path, query)
+			if vr.Option(debug).(bool) {
+				vr.Log().Info("rewrite", "path", from, "rule", r.String(), "to", vr.Request.URI.Path, "query", vr.Request.URI.Query)
+			}
 			return nil
 		}
 		return nil
 	}), nil
 }
 
-func newRewriteRaw(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+func newRewriteRaw(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	rules, err := parseRules(args.Value(0), runtime.ParsePattern)
 	if err != nil {
 		return nil, err
@@ -70,9 +76,14 @@ func newRewriteRaw(_ *runtime.Builder, args runtime.Args) (runtime.Action, error
 	if err := checkRules(rules); err != nil {
 		return nil, err
 	}
+	debug := b.Option("rewrite.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		if r, captures := matchRule(rules, vr.Request.URI.RawPath); r != nil {
+			from := vr.Request.URI.RawPath
 			vr.Request.URI.SetRawPath(r.target.Eval(vr, captures))
+			if vr.Option(debug).(bool) {
+				vr.Log().Info("rewrite_raw", "path", from, "rule", r.String(), "to", vr.Request.URI.RawPath)
+			}
 		}
 		return nil
 	}), nil

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"luaserve/runtime"
 )
@@ -21,7 +22,8 @@ func staticModule() *runtime.Module {
 		Doc:  "Answers requests with files: types, validators, ranges, and never a file outside of the document root.",
 		Setups: []runtime.Setup{
 			{Name: "stat_cache.ttl", Run: setupStatCacheTTL,
-				Doc:     "Accepted: the kernel remembers what files are like, so that nothing is kept here that could be out of date. The number of seconds must not be negative.",
+				Doc: "Sets how long it is remembered whether a file exists and what it is, for the conditions physical.* and for docroot, index and pathinfo. " +
+					"0, the default here, remembers nothing beyond the request. A file that is sent is always looked at anew.",
 				Example: "setup.stat_cache.ttl(10)",
 				Params:  []runtime.Param{{Name: "ttl", Type: runtime.TNumber, Doc: "seconds"}}},
 		},
@@ -57,15 +59,21 @@ func staticOptions() []runtime.Option {
 				`The word "default" stands for a built-in table of more than a thousand types, alone or before entries of one's own, which outrank it.`,
 			Example: `setup.mime_types("default", { [".log"] = "text/plain; charset=utf-8", README = "text/plain" })`},
 		{Name: "stat.async", Type: runtime.TBool, Default: true,
-			Doc:     "Accepted: a request has a goroutine of its own, so that waiting for a disk keeps nobody else waiting.",
-			Example: "setup.stat.async(false)"},
+			Doc:      "Whether files are looked at by a thread of their own.",
+			NoEffect: "a request has a goroutine of its own, so that waiting for a disk keeps nobody else waiting",
+			Example:  "setup.stat.async(false)"},
 	}
 }
 
-func setupStatCacheTTL(_ *runtime.Builder, args runtime.Args) error {
-	if args.Float(0) < 0 {
-		return fmt.Errorf("ttl: expected a number of seconds, got %g", args.Float(0))
+// maxStatTTL keeps the number of seconds within what a time.Duration holds.
+const maxStatTTL = 1e9
+
+func setupStatCacheTTL(b *runtime.Builder, args runtime.Args) error {
+	seconds := args.Float(0)
+	if !(seconds >= 0 && seconds <= maxStatTTL) {
+		return fmt.Errorf("ttl: expected a number of seconds, got %g", seconds)
 	}
+	b.SetStatTTL(time.Duration(seconds * float64(time.Second)))
 	return nil
 }
 

@@ -9,8 +9,9 @@ import (
 
 func vhostModule() *runtime.Module {
 	return &runtime.Module{
-		Name: "vhost",
-		Doc:  "Chooses actions by the host name of the request.",
+		Name:    "vhost",
+		Doc:     "Chooses actions by the host name of the request.",
+		Options: []runtime.Option{debugOption("vhost.debug", "which entry the host of a request has found")},
 		Actions: []runtime.ActionDef{
 			{Name: "vhost.map", New: newVhostMap,
 				Doc:     "Runs the actions of the host that the request names.",
@@ -26,7 +27,7 @@ func vhostModule() *runtime.Module {
 
 const defaultKey = "default"
 
-func newVhostMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+func newVhostMap(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	hosts := map[string]runtime.Action{}
 	for _, p := range args.Pairs(0) {
 		name, ok := p.Key.Str()
@@ -43,11 +44,14 @@ func newVhostMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 		}
 		hosts[name] = act
 	}
-	fallback := hosts[defaultKey]
+	fallback, debug := hosts[defaultKey], b.Option("vhost.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		act := hosts[vr.Request.URI.Host]
+		act, entry := hosts[vr.Request.URI.Host], vr.Request.URI.Host
 		if act == nil {
-			act = fallback
+			act, entry = fallback, defaultKey
+		}
+		if vr.Option(debug).(bool) {
+			logHost(vr, entry, act != nil)
 		}
 		if act == nil {
 			return nil
@@ -56,7 +60,14 @@ func newVhostMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 	}), nil
 }
 
-func newVhostMapRegex(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+func logHost(vr *runtime.VRequest, entry string, found bool) {
+	if !found {
+		entry = "none"
+	}
+	vr.Log().Info("vhost", "host", vr.Request.URI.Host, "entry", entry)
+}
+
+func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	type entry struct {
 		regex *runtime.Regex
 		act   runtime.Action
@@ -82,12 +93,19 @@ func newVhostMapRegex(_ *runtime.Builder, args runtime.Args) (runtime.Action, er
 		}
 		entries = append(entries, entry{re, act})
 	}
+	debug := b.Option("vhost.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		host := vr.Request.URI.Host
 		for _, e := range entries {
 			if e.regex.Find(host) != nil {
+				if vr.Option(debug).(bool) {
+					logHost(vr, e.regex.String(), true)
+				}
 				return e.act.Run(vr)
 			}
+		}
+		if vr.Option(debug).(bool) {
+			logHost(vr, defaultKey, fallback != nil)
 		}
 		if fallback == nil {
 			return nil

@@ -277,6 +277,9 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		if args, err = checkArgs(name, def.Params, given); err == nil {
 			node.Act, err = def.New(b, args)
 		}
+		if err == nil {
+			b.sayNoEffect("action "+name, def.NoEffect)
+		}
 	} else if index, ok := reg.options[name]; ok {
 		var value any
 		value, err = b.optionValue(reg.defs[index], given)
@@ -301,7 +304,11 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 		if err != nil {
 			return err
 		}
-		return def.Run(b, args)
+		if err := def.Run(b, args); err != nil {
+			return err
+		}
+		b.sayNoEffect("setup "+name, def.NoEffect)
+		return nil
 	}
 	if index, ok := reg.options[name]; ok {
 		value, err := b.optionValue(reg.defs[index], given)
@@ -319,8 +326,23 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 	return unknown("setup", name, b.names(accessSetup))
 }
 
+// noEffectKey is what [Builder.Shared] remembers of names that were told of.
+type noEffectKey string
+
+// sayNoEffect tells once a program that a name was accepted and does nothing, and why.
+func (b *Builder) sayNoEffect(what, reason string) {
+	if reason == "" {
+		return
+	}
+	b.Shared(noEffectKey(what), func() any {
+		b.Log().Info(what+" has no effect here: "+reason, "pos", b.Pos().String())
+		return true
+	})
+}
+
 // optionValue checks the value of an option; without one it is the built-in default.
 func (b *Builder) optionValue(o *Option, given []Value) (any, error) {
+	b.sayNoEffect("option "+o.Name, o.NoEffect)
 	if len(given) == 0 {
 		return o.Default, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net/netip"
+	"time"
 )
 
 // Exchange is what the runtime knows of one HTTP request: the narrow interface between
@@ -52,6 +53,17 @@ func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 		r.vr.cut = err != nil
 	}
 	return err
+}
+
+// KeepAlive returns how long the connection may wait for its next request and how many
+// requests it may serve in all, as the script has it for this one (lighttpd2,
+// keepalive.timeout and keepalive.requests); 0 leaves either to the front end.
+func (r *Reply) KeepAlive() (idle time.Duration, requests int64) {
+	if r.vr == nil {
+		return 0, 0
+	}
+	seconds := r.vr.Option(r.vr.prog.keepAlive[0]).(int64)
+	return time.Duration(seconds) * time.Second, r.vr.Option(r.vr.prog.keepAlive[1]).(int64)
 }
 
 // OnClose has f called when the Reply is closed.

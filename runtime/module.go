@@ -20,29 +20,32 @@ type Module struct {
 
 // Setup is a call that is possible at load time only: setup.listen "…".
 type Setup struct {
-	Name    string
-	Doc     string // one sentence, then what else a reader needs
-	Example string
-	Params  []Param
-	Run     func(b *Builder, args Args) error
+	Name     string
+	Doc      string // one sentence, then what else a reader needs
+	Example  string
+	Params   []Param
+	NoEffect string // why it is accepted and does nothing here; said once a program, in the log
+	Run      func(b *Builder, args Args) error
 }
 
 // ActionDef is the constructor of an action: a name that scripts call and what it builds.
 type ActionDef struct {
-	Name    string
-	Doc     string
-	Example string
-	Params  []Param
-	New     func(b *Builder, args Args) (Action, error)
+	Name     string
+	Doc      string
+	Example  string
+	Params   []Param
+	NoEffect string // see [Setup]
+	New      func(b *Builder, args Args) (Action, error)
 }
 
 // Option is a value that a setup sets for all requests and an action for the rest of one.
 type Option struct {
-	Name    string
-	Doc     string
-	Example string
-	Type    ParamType
-	Default any // of the Go type that Parse returns
+	Name     string
+	Doc      string
+	Example  string
+	NoEffect string // see [Setup]
+	Type     ParamType
+	Default  any // of the Go type that Parse returns
 	// Parse turns a checked value into what Run-time code reads; nil keeps the Go value
 	// of the type: string, int64, bool.
 	Parse func(b *Builder, v Value) (any, error)

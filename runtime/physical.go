@@ -17,6 +17,7 @@ type Physical struct {
 	Path     string
 	PathInfo string
 
+	stats    *statCache
 	stat     FileStat
 	statPath string
 }
@@ -39,11 +40,14 @@ func (p *Physical) Map(docroot, path string) {
 // Stat looks at Path, once a request and path. Symbolic links are followed.
 func (p *Physical) Stat() FileStat {
 	if p.statPath != p.Path || p.Path == "" {
-		p.stat = Stat(p.Path)
+		p.stat = p.stats.stat(p.Path)
 		p.statPath = p.Path
 	}
 	return p.stat
 }
+
+// StatOf looks at another file than Path, as [Physical.Stat] does.
+func (p *Physical) StatOf(name string) FileStat { return p.stats.stat(name) }
 
 // Stat looks at a file. A name with a trailing slash is only ever a directory.
 func Stat(name string) FileStat {

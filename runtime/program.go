@@ -55,6 +55,8 @@ type Program struct {
 	shared     *Pos // the write to load-time state that forced a single Lua state
 	requests   sync.Pool
 	observers  observers
+	stats      *statCache
+	keepAlive  [2]OptionRef // timeout and requests
 
 	sharedMu     sync.Mutex
 	sharedValues map[any]any
@@ -69,6 +71,13 @@ const OptionServerTag = "server.tag"
 // OptionStrictPost is the option that demands a Content-Length of POST requests. Its value
 // when the script has been loaded counts.
 const OptionStrictPost = "strict.post_content_length"
+
+// The options that say how long a connection lives; see [Reply.KeepAlive]. Their values are
+// whole numbers, of seconds and of requests.
+const (
+	OptionKeepAliveTimeout  = "keepalive.timeout"
+	OptionKeepAliveRequests = "keepalive.requests"
+)
 
 // Load runs the script in file once and returns the program that it describes. Every
 // error is a *[LoadError] that names the place, or says that the file cannot be read.
@@ -111,6 +120,12 @@ func newProgram(cfg Config) (*Program, error) {
 		return nil, fmt.Errorf("no module defines the option %q", OptionServerTag)
 	}
 	p.serverTag = p.OptionRef(OptionServerTag)
+	for i, name := range [2]string{OptionKeepAliveTimeout, OptionKeepAliveRequests} {
+		if _, ok := reg.options[name]; !ok {
+			return nil, fmt.Errorf("no module defines the option %q", name)
+		}
+		p.keepAlive[i] = p.OptionRef(name)
+	}
 	return p, nil
 }
 

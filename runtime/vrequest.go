@@ -179,6 +179,7 @@ func (vr *VRequest) appendCaptures(buf []byte, from, to int) []byte {
 // start fills a fresh VRequest from the exchange.
 func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.prog, vr.exchange = p, ex
+	vr.Physical.stats = p.stats
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = Connection{Local: ex.LocalAddr(), Remote: ex.RemoteAddr(), TLS: ex.TLS() != nil}
 	ex.EachHeader(vr.Request.Header.Insert)

@@ -24,6 +24,9 @@ type conn struct {
 	head head
 	body *body // nil without one
 
+	served int64         // requests that were answered
+	idle   time.Duration // for the next request, as the last one had it
+
 	local, remote netip.AddrPort
 	watch         watcher
 }
@@ -35,6 +38,7 @@ func (s *Server) serveConn(rwc net.Conn) {
 	c := connPool.Get().(*conn)
 	c.srv, c.rwc, c.r, c.w = s, rwc, 0, 0
 	c.local, c.remote = addrPort(rwc.LocalAddr()), addrPort(rwc.RemoteAddr())
+	c.served, c.idle = 0, s.timeouts.Idle
 	c.out.reset(rwc)
 	panicked := true
 	defer func() {
@@ -100,7 +104,7 @@ func (c *conn) serveOne(first bool) bool {
 // readHead reads until the end of a head and parses it.
 func (c *conn) readHead(first bool) error {
 	c.head.reset()
-	timeout := c.srv.timeouts.Idle
+	timeout := c.idle
 	if first || c.r < c.w {
 		timeout = c.srv.timeouts.Head
 	} else if c.srv.closing.Load() {

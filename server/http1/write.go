@@ -156,6 +156,9 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 	if c.body != nil && c.body.answered() {
 		keep = false
 	}
+	if !c.mayGoOn(reply) {
+		keep = false
+	}
 	w.chunked = reply.Length < 0 && !noBody && h.proto == "HTTP/1.1"
 	if reply.Length < 0 && !noBody && !w.chunked {
 		keep = false // the end of the connection is the end of the body
@@ -178,6 +181,16 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 		return false
 	}
 	return keep
+}
+
+// mayGoOn counts an answer and reports whether the script lets the connection have another.
+func (c *conn) mayGoOn(reply *runtime.Reply) bool {
+	idle, requests := reply.KeepAlive()
+	if c.idle = c.srv.timeouts.Idle; idle > 0 {
+		c.idle = idle
+	}
+	c.served++
+	return requests == 0 || c.served < requests
 }
 
 // abort cuts the connection so that the client can tell that the answer is incomplete: a
