@@ -24,6 +24,7 @@ func Modules() []*runtime.Module {
 		flvModule(),
 		accesslogModule(),
 		statusModule(),
+		progressModule(),
 		debugModule(),
 		fortuneModule(),
 		fastcgiModule(),

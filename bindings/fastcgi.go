@@ -18,6 +18,12 @@ func fastcgiModule() *runtime.Module {
 	return &runtime.Module{
 		Name: "fastcgi",
 		Doc:  "Hands requests to FastCGI applications.",
+		Options: []runtime.Option{{
+			Name: "fastcgi.log_plain_errors", Type: runtime.TBool, Default: false,
+			Doc:      "Whether what an application writes to stderr goes to the log without time and place.",
+			NoEffect: "such lines are messages of the log as all others, with the address of the backend",
+			Example:  "setup.fastcgi.log_plain_errors(true)",
+		}},
 		Actions: []runtime.ActionDef{{
 			Name: "fastcgi", New: newFastCGI,
 			Doc: "Answers the request by a FastCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -48,11 +49,26 @@ func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 	if r.vr != nil && len(r.vr.pacers) > 0 {
 		w = &pacedWriter{w: w, flush: flush, pacers: r.vr.pacers}
 	}
+	if r.vr != nil && r.vr.sent != nil {
+		w = &countedWriter{w, r.vr.sent}
+	}
 	err := r.body.writeTo(w, flush)
 	if r.vr != nil {
 		r.vr.cut = err != nil
 	}
 	return err
+}
+
+// countedWriter counts what is written.
+type countedWriter struct {
+	w io.Writer
+	n *atomic.Int64
+}
+
+func (c *countedWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 // KeepAlive returns how long the connection may wait for its next request and how many

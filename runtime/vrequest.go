@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,8 +32,9 @@ type VRequest struct {
 	closeAfter   bool // the connection is not used again
 	cut          bool // sending the answer failed
 	started      time.Time
-	observers    []Observer // those that heard of the request
-	pacers       []pacer    // what slows the response down
+	observers    []Observer    // those that heard of the request
+	pacers       []pacer       // what slows the response down
+	sent         *atomic.Int64 // counts the body while it is sent; nil unless somebody asked
 	captures     []match
 	options      []any // nil while all have their defaults
 	filtersOut   []*Filter
@@ -207,7 +209,8 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 // the request: a backend may still be in a Read of them when the request is over.
 func (vr *VRequest) setBody(ex Exchange) {
 	if source, length := ex.Body(), ex.ContentLength(); source != nil && length != 0 {
-		vr.body = &requestBody{source: source, length: length}
+		vr.body = &requestBody{length: length}
+		vr.body.source = &countedReader{source, &vr.body.came}
 		vr.rawIn = &ChunkQueue{}
 		vr.rawIn.AddStream(vr.body)
 	} else {
@@ -320,10 +323,36 @@ func (e *Environment) Entries() []Field { return e.header.fields }
 // buffered when somebody needs the length: in memory first, then in a file.
 type requestBody struct {
 	source io.Reader
-	length int64 // -1 unknown
-	taken  int64 // bytes that were read from it
+	length int64        // -1 unknown
+	came   atomic.Int64 // bytes from the front end
+	taken  int64        // bytes that were read from it
 	spool  *os.File
 }
+
+// countedReader counts what is read.
+type countedReader struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (c *countedReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// BodyReceived returns a function that tells how many bytes of the request body have come.
+// Others may call it while the request runs and when it is over.
+func (vr *VRequest) BodyReceived() func() int64 {
+	if vr.body == nil {
+		return func() int64 { return 0 }
+	}
+	return vr.body.came.Load
+}
+
+// CountSent has the bytes of the response body counted in n as the front end takes them.
+// Files are copied by the program instead of by the kernel then.
+func (vr *VRequest) CountSent(n *atomic.Int64) { vr.sent = n }
 
 // bodyInMemory is how much of a body of unknown length is kept in memory, in bytes.
 const bodyInMemory = 256 << 10

@@ -87,19 +87,27 @@ func reference(modules []*runtime.Module) string {
 	for _, m := range modules {
 		fmt.Fprintf(&b, "## %s\n\n%s\n\n", m.Name, m.Doc)
 		for _, s := range m.Setups {
-			writeEntry(&b, "setup "+usage(s.Name, s.Params), s.Doc, s.Params, s.Example)
+			writeEntry(&b, "setup "+usage(s.Name, s.Params), withReason(s.Doc, s.NoEffect), s.Params, s.Example)
 		}
 		for _, a := range m.Actions {
-			writeEntry(&b, usage(a.Name, a.Params), a.Doc, a.Params, a.Example)
+			writeEntry(&b, usage(a.Name, a.Params), withReason(a.Doc, a.NoEffect), a.Params, a.Example)
 		}
 		for _, o := range m.Options {
-			writeEntry(&b, fmt.Sprintf("option %s: %s", o.Name, o.Type), o.Doc, nil, o.Example)
+			writeEntry(&b, fmt.Sprintf("option %s: %s", o.Name, o.Type), withReason(o.Doc, o.NoEffect), nil, o.Example)
 		}
 		for _, o := range m.Objects {
 			writeObject(&b, o)
 		}
 	}
 	return b.String()
+}
+
+// withReason says in the reference what the log says when a name has no effect.
+func withReason(doc, noEffect string) string {
+	if noEffect == "" {
+		return doc
+	}
+	return doc + " Accepted without an effect: " + noEffect + "."
 }
 
 func writeConditions(b *strings.Builder) {
