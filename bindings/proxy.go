@@ -1,6 +1,9 @@
 package bindings
 
 import (
+	"slices"
+	"strings"
+
 	"luaserve/bindings/httpproxy"
 	"luaserve/runtime"
 )
@@ -14,9 +17,9 @@ func proxyModule() *runtime.Module {
 			Doc: "Answers the request by a HTTP/1.1 server. It gets the method, the address (request.raw_path, byte for byte), the header fields with Host, and the body; " +
 				"X-Forwarded-For and X-Forwarded-Proto are replaced by what the connection says. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"a server that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
-				"Connections are kept open for later requests. Upgrades (WebSocket) are not passed on.",
+				"Connections are kept open for later requests. A client may go over to WebSocket: then bytes are passed on both ways until both sides have ended, or neither has sent any for the read timeout.",
 			Example: `actions = proxy "127.0.0.1:8080"`,
-			Params:  backendParam(""),
+			Params:  backendParam(`; "upgrade", the protocols that a client may go over to ({"websocket"})`),
 		}},
 	}
 }
@@ -26,16 +29,19 @@ type proxyUpstream struct {
 	client  *httpproxy.Client
 	address string
 	host    string // for requests that have none
+
+	upgrades []string // protocols that clients may go over to
 }
 
 func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	config, socket, err := readBackend(args.Value(0), nil)
+	upgrades := []string{"websocket"}
+	config, socket, err := readBackend(args.Value(0), optionReaders{"upgrade": stringsOption(&upgrades)})
 	if err != nil {
 		return nil, err
 	}
 	client := httpproxy.NewClient(httpproxy.Config{Config: config})
 	b.OnClose(client.Close)
-	p := &proxyUpstream{client: client, address: socket, host: config.Address}
+	p := &proxyUpstream{client: client, address: socket, host: config.Address, upgrades: upgrades}
 	if config.Network == "unix" {
 		p.host = "localhost"
 	}
@@ -53,7 +59,7 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	}
 	req := &httpproxy.Request{
 		Method: vr.Request.Method, Target: vr.Request.URI.RawPath, Host: vr.Request.Header.Get("Host"),
-		Header: vr.Request.Header.All(), Own: forwardedFields(vr), Body: vr.In, Length: length,
+		Header: vr.Request.Header.All(), Own: forwardedFields(vr), Body: vr.In, Length: length, Upgrade: p.upgrade(vr),
 	}
 	if req.Host == "" {
 		req.Host = p.host
@@ -65,6 +71,11 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	for _, field := range resp.Header {
 		vr.Response.Header.Insert(field.Name, field.Value)
 	}
+	if t := resp.Tunnel; t != nil {
+		vr.OnFinish(t.Close)
+		vr.HandleUpgrade(t.Protocol, t.Run)
+		return nil
+	}
 	if resp.Data == nil {
 		vr.HandleBackend(resp.Status, resp.Body)
 		return nil
@@ -72,6 +83,23 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	vr.HandleBackend(resp.Status, nil)
 	vr.Out.Add(resp.Data)
 	return nil
+}
+
+// upgrade returns the protocol that the client asks to go over to, if it may (RFC 9110, 7.8).
+// Others than the allowed ones are not passed on: over h2c, for one, requests would reach the
+// upstream that no rule has seen.
+func (p *proxyUpstream) upgrade(vr *runtime.VRequest) string {
+	protocol := vr.Request.Header.Get("Upgrade")
+	allowed := func(name string) bool { return strings.EqualFold(name, protocol) }
+	if protocol == "" || !slices.ContainsFunc(p.upgrades, allowed) || !vr.CanUpgrade() {
+		return ""
+	}
+	for option := range strings.SplitSeq(vr.Request.Header.Get("Connection"), ",") {
+		if strings.EqualFold(strings.Trim(option, " \t"), "upgrade") {
+			return protocol
+		}
+	}
+	return ""
 }
 
 // forwardedFields say where the request came from. As in lighttpd2, what the client says of

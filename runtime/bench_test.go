@@ -32,6 +32,7 @@ func (e *fakeExchange) EachHeader(f func(n, v string)) {
 }
 func (e *fakeExchange) ContentLength() int64 { return 0 }
 func (e *fakeExchange) Body() io.Reader      { return nil }
+func (e *fakeExchange) CanUpgrade() bool     { return false }
 
 func bench(b *testing.B, script, target string) {
 	p, err := runtime.Load(writeScript(b, script), testConfig(&logBuffer{}))

@@ -24,6 +24,9 @@ type Exchange interface {
 	EachHeader(f func(name, value string)) // every field in order, Host included
 	ContentLength() int64                  // -1 when the body is chunked
 	Body() io.Reader
+	// CanUpgrade reports whether the front end can hand the connection over to another
+	// protocol; see [Reply.Tunnel].
+	CanUpgrade() bool
 }
 
 // Reply is the answer to one exchange. The front end sends Status and Header, then the

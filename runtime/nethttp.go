@@ -1,20 +1,27 @@
 package runtime
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // ServeHTTP runs the pipeline for one net/http request. It implements [http.Handler].
 func (p *Program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	reply := p.Handle(&netHTTPExchange{r: r})
+	reply := p.Handle(&netHTTPExchange{r: r, w: w})
 	defer reply.Close()
+	if reply.Upgrade() != "" {
+		p.upgrade(w, reply)
+		return
+	}
 	head := w.Header()
 	for name, value := range reply.Header.All() {
 		head[name] = append(head[name], value)
@@ -40,10 +47,49 @@ func (p *Program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// upgrade takes the connection over and hands it to the other protocol.
+func (p *Program) upgrade(w http.ResponseWriter, reply *Reply) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		p.log.Error("a connection cannot be upgraded", "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Time{})
+	fmt.Fprintf(buffered, "HTTP/1.1 101 %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n", StatusText(reply.Status), reply.Upgrade())
+	for name, value := range reply.Header.All() {
+		if ValidFieldValue(value) {
+			fmt.Fprintf(buffered, "%s: %s\r\n", name, value)
+		}
+	}
+	buffered.WriteString("\r\n")
+	if buffered.Flush() == nil {
+		reply.Tunnel(bufferedConn{conn, buffered.Reader})
+	}
+}
+
+// bufferedConn is a connection that is read through a buffer.
+type bufferedConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// CloseWrite says that nothing more is written.
+func (c bufferedConn) CloseWrite() error {
+	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return c.Conn.Close()
+}
+
 // netHTTPExchange is the Exchange of net/http. Go's header map has lost the order in
 // which different fields came; they are given in the order of their names, Host first.
 type netHTTPExchange struct {
 	r *http.Request
+	w http.ResponseWriter
 }
 
 func (e *netHTTPExchange) Context() context.Context { return e.r.Context() }
@@ -55,6 +101,20 @@ func (e *netHTTPExchange) TLS() *tls.ConnectionState {
 }
 func (e *netHTTPExchange) ContentLength() int64 { return e.r.ContentLength }
 func (e *netHTTPExchange) Body() io.Reader      { return e.r.Body }
+
+// CanUpgrade implements [Exchange].
+func (e *netHTTPExchange) CanUpgrade() bool {
+	for w := e.w; ; {
+		if _, ok := w.(http.Hijacker); ok {
+			return e.r.ProtoMajor == 1
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = inner.Unwrap()
+	}
+}
 
 func (e *netHTTPExchange) Target() string {
 	if e.r.RequestURI != "" {

@@ -60,6 +60,12 @@ func (vr *VRequest) finish() error {
 		if s := vr.Response.Status; s < 200 || s > 999 {
 			return Fail(502, "the backend answered with the status %d", s)
 		}
+	case handledUpgrade:
+		if vr.Response.Status == http.StatusSwitchingProtocols {
+			return nil
+		}
+		vr.handled, vr.Out.closed = handledDirect, true
+		return vr.finish()
 	}
 	return vr.runFilters()
 }

@@ -30,6 +30,7 @@ type VRequest struct {
 	ctx          context.Context
 	handled      handledState
 	closeAfter   bool // the connection is not used again
+	upgrade      upgrade
 	cut          bool // sending the answer failed
 	started      time.Time
 	observers    []Observer    // those that heard of the request
@@ -80,6 +81,7 @@ const (
 	unhandled handledState = iota
 	handledDirect
 	handledBackend
+	handledUpgrade // to another protocol
 )
 
 // Context ends when the client goes away. Watching for that may cost the front end

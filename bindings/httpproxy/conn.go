@@ -133,9 +133,9 @@ func (cn *conn) Write(p []byte) (int, error) {
 var toHead, toOther = &http.Request{Method: http.MethodHead}, &http.Request{Method: http.MethodGet}
 
 // readHead reads up to the end of the final response head; interim ones are skipped.
-func (cn *conn) readHead(method string) (*http.Response, error) {
+func (cn *conn) readHead(r *Request) (*http.Response, error) {
 	req := toOther
-	if method == http.MethodHead {
+	if r.Method == http.MethodHead {
 		req = toHead
 	}
 	cn.headLeft = cn.config.MaxHeadBytes
@@ -148,6 +148,9 @@ func (cn *conn) readHead(method string) (*http.Response, error) {
 			return nil, err
 		case resp.ProtoMajor != 1:
 			return nil, fmt.Errorf("the answer is %s", resp.Proto)
+		case r.switched(resp):
+			cn.headLeft = -1
+			return resp, checkNames(resp.Header)
 		case resp.StatusCode < 100 || resp.StatusCode == http.StatusSwitchingProtocols:
 			return nil, fmt.Errorf("the answer has the status %q", resp.Status)
 		case resp.StatusCode >= 200:
@@ -165,7 +168,7 @@ func (cn *conn) exchange(r *Request, w *wire) (*http.Response, error) {
 	}
 	cn.whole = sendErr == nil
 	// also after an error: the upstream may have answered before it closed the connection
-	resp, err := cn.readHead(r.Method)
+	resp, err := cn.readHead(r)
 	if err != nil {
 		return nil, cn.fault("head", err)
 	}

@@ -31,6 +31,9 @@ type Request struct {
 	// Length is the number of bytes to take from Body; fewer are an error. -1 means all
 	// there are, sent in chunks.
 	Length int64
+	// Upgrade is the protocol that the client asks to go over to (RFC 9110 section 7.8), ""
+	// for none. Such a request has no body.
+	Upgrade string
 }
 
 const (
@@ -131,7 +134,13 @@ func (r *Request) appendHead(dst []byte, last bool) ([]byte, error) {
 		dst = strconv.AppendInt(dst, r.Length, 10)
 		dst = append(dst, "\r\n"...)
 	}
-	if last {
+	switch {
+	case r.Upgrade != "":
+		dst = append(dst, "Connection: Upgrade\r\n"...)
+		if dst, err = appendField(dst, "Upgrade", r.Upgrade); err != nil {
+			return dst, err
+		}
+	case last:
 		dst = append(dst, "Connection: close\r\n"...)
 	}
 	return append(dst, "\r\n"...), nil

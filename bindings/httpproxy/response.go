@@ -10,7 +10,7 @@ import (
 
 // Response is the final answer of an upstream.
 type Response struct {
-	Status int // from 200 to 999
+	Status int // from 200 to 999, or 101 when Tunnel is set
 	// Header has the fields in the order of their names, without what belongs to one
 	// connection only. The Content-Length of the answer to HEAD and of 304 is that of the
 	// body which is not there.
@@ -21,12 +21,18 @@ type Response struct {
 	// broke off is an [Error] that matches io.ErrUnexpectedEOF. Close closes the connection
 	// unless the end was read. One goroutine at a time may use Body.
 	Body io.ReadCloser
+	// Tunnel is set when the upstream went over to the protocol that [Request.Upgrade] asks
+	// for. The caller runs or closes it; there is no body then.
+	Tunnel *Tunnel
 }
 
 func newResponse(cn *conn, resp *http.Response) (*Response, error) {
 	out := &Response{Status: resp.StatusCode, Header: responseFields(resp.Header), Body: http.NoBody}
 	n := resp.ContentLength
 	switch {
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		out.Tunnel = newTunnel(cn, resp.Header.Get("Upgrade"))
+		return out, nil
 	case resp.Body == http.NoBody:
 	case 0 < n && n <= int64(cn.br.Buffered()):
 		out.Data = make([]byte, n)

@@ -33,7 +33,7 @@ func (cn *conn) exchangeUploading(r *Request, w *wire) (*http.Response, error) {
 	cn.uploading.Store(true)
 	cn.Net.SetReadDeadline(time.Time{})
 	go func() {
-		resp, err := cn.readHead(r.Method)
+		resp, err := cn.readHead(r)
 		cn.answerCame(resp, err)
 		answers <- answer{resp, err}
 	}()

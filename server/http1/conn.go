@@ -241,6 +241,9 @@ func (c *conn) LocalAddr() netip.AddrPort  { return c.local }
 func (c *conn) RemoteAddr() netip.AddrPort { return c.remote }
 func (c *conn) ContentLength() int64       { return c.head.contentLength }
 
+// CanUpgrade implements [runtime.Exchange].
+func (c *conn) CanUpgrade() bool { return true }
+
 func (c *conn) Body() io.Reader {
 	if c.body == nil {
 		return nil

@@ -148,6 +148,10 @@ func (w *writer) end() error {
 func (c *conn) respond(reply *runtime.Reply) bool {
 	h, w := &c.head, &c.out
 	w.timeout = c.srv.timeouts.Write
+	if reply.Upgrade() != "" {
+		c.upgrade(reply)
+		return false
+	}
 	noBody := h.method == "HEAD" || reply.Status == 204 || reply.Status == 304 || reply.Status == 205
 	keep := h.keepAlive && !c.srv.closing.Load()
 	if reply.Header.Get("Connection") == "close" {
@@ -240,7 +244,10 @@ func (c *conn) writeHead(reply *runtime.Reply, keep, noBody bool) {
 	case w.chunked:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
-	switch {
+	switch protocol := reply.Upgrade(); {
+	case protocol != "":
+		b = appendField(b, "Connection", "Upgrade")
+		b = appendField(b, "Upgrade", protocol)
 	case !keep && c.head.proto == "HTTP/1.1":
 		b = append(b, "Connection: close\r\n"...)
 	case keep && c.head.proto == "HTTP/1.0":
