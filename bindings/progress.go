@@ -26,7 +26,7 @@ func progressModule() *runtime.Module {
 		}},
 		Actions: []runtime.ActionDef{
 			{Name: "progress.track", New: newProgressTrack,
-				Doc:     "Tracks the request if its query has an X-Progress-ID of 1 to 128 characters. Put it before the action that reads the body.",
+				Doc:     "Tracks the request if its query has an X-Progress-ID of 1 to 128 characters. Put it before the action that reads the body; a request that is answered already is not tracked.",
 				Example: `actions = when(request.path:eq "/upload", { progress.track(), fastcgi "127.0.0.1:9000" })`},
 			{Name: "progress.show", New: newProgressShow,
 				Doc: "Answers with the state of the request that is tracked under the X-Progress-ID in the query; without one it does nothing. " +
@@ -106,7 +106,7 @@ func parseProgressMethods(_ *runtime.Builder, v runtime.Value) (any, error) {
 func newProgressTrack(b *runtime.Builder, _ runtime.Args) (runtime.Action, error) {
 	table, methods, debug := progressOf(b), b.Option("progress.methods"), b.Option("progress.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		if !slices.Contains(vr.Option(methods).([]string), vr.Request.Method) {
+		if vr.IsHandled() || !slices.Contains(vr.Option(methods).([]string), vr.Request.Method) {
 			return nil
 		}
 		id, ok := progressID(vr)
