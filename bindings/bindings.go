@@ -30,6 +30,7 @@ func Modules() []*runtime.Module {
 		fastcgiModule(),
 		scgiModule(),
 		proxyModule(),
+		accelModule(),
 		balanceModule(),
 		luaModule(),
 		requestAPIModule(),

@@ -112,6 +112,14 @@ func (vr *VRequest) DropBody() {
 	vr.handled = handledDirect
 }
 
+// Reopen takes the answer back: its body is dropped, as by [VRequest.DropBody], and another
+// action may claim the request. The header stays.
+func (vr *VRequest) Reopen() {
+	vr.DropBody()
+	vr.Out.closed = false
+	vr.handled, vr.Response.Status = unhandled, 0
+}
+
 // fail replaces the response by an error page and logs why.
 func (vr *VRequest) fail(err error) {
 	status := http.StatusInternalServerError
