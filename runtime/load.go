@@ -304,6 +304,11 @@ func (p *Program) readScript(file string) (src []byte, name string, err error) {
 		src, err = fs.ReadFile(p.scripts, embedded)
 		return src, file, err
 	}
+	p.filesMu.Lock()
+	if !slices.Contains(p.files, file) {
+		p.files = append(p.files, file)
+	}
+	p.filesMu.Unlock()
 	src, err = os.ReadFile(file)
 	if err != nil {
 		var pe *fs.PathError

@@ -58,6 +58,9 @@ type Program struct {
 	stats      *statCache
 	keepAlive  [2]OptionRef // timeout and requests
 
+	filesMu sync.Mutex
+	files   []string // the scripts that were read
+
 	sharedMu     sync.Mutex
 	sharedValues map[any]any
 
@@ -288,6 +291,15 @@ func (vr *VRequest) Subrequest(ctx context.Context, a Action) *Reply {
 		sub.fail(err)
 	}
 	return sub.makeReply()
+}
+
+// Files returns the scripts that the program was made of, the plugins that are built in left
+// out: those that the loading read, and those of lua.handler that were run. It is safe for
+// concurrent use.
+func (p *Program) Files() []string {
+	p.filesMu.Lock()
+	defer p.filesMu.Unlock()
+	return slices.Clone(p.files)
 }
 
 // handlerFile is the action of lua.handler: a file with a heap of its own, loaded on

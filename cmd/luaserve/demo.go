@@ -44,7 +44,8 @@ func (a *app) runDemo(ctx context.Context, listen []string) (err error) {
 		return fmt.Errorf("starting the application of the demo: %w", err)
 	}
 	defer application.Close()
-	return a.serve(ctx, filepath.Join(dir, demo.Script), listen, func(urls []string) { printTour(a.stdout, urls[0]) })
+	return a.serve(ctx, serveOptions{site: filepath.Join(dir, demo.Script), listen: listen,
+		ready: func(urls []string) { printTour(a.stdout, urls[0]) }})
 }
 
 // printTour prints what to try.

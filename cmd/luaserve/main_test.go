@@ -122,8 +122,14 @@ func (p *process) end(s syscall.Signal) (code int, stdout string) {
 // waitForLog waits for a line of the log.
 func (p *process) waitForLog(text string) {
 	p.t.Helper()
+	p.waitForLogs(text, 1)
+}
+
+// waitForLogs waits until text was logged so many times.
+func (p *process) waitForLogs(text string, times int) {
+	p.t.Helper()
 	for range 500 {
-		if strings.Contains(p.log.String(), text) {
+		if strings.Count(p.log.String(), text) >= times {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

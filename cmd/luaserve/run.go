@@ -4,21 +4,24 @@ import "github.com/spf13/cobra"
 
 func (a *app) runCommand() *cobra.Command {
 	var listen []string
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "run SITE.lua",
 		Short: "Serve a script",
 		Long: `Serve a script until SIGTERM or SIGINT; requests that are on their way end first.
 
 SIGHUP loads the script again. When that fails, the error is logged and the script
-that was loaded before goes on.`,
+that was loaded before goes on. With --watch the same happens when a file of the site
+changes: the script, a plugin, or a handler that was used.`,
 		Example: `  luaserve run site.lua
   luaserve run site.lua --listen 127.0.0.1:8080 --listen unix:/run/site.sock`,
 		Args: oneScript,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.serve(cmd.Context(), args[0], listen, nil)
+			return a.serve(cmd.Context(), serveOptions{site: args[0], listen: listen, watch: watch})
 		},
 	}
 	listenFlag(cmd, &listen, nil)
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "load the script again when one of its files changes")
 	return cmd
 }
 

@@ -9,13 +9,19 @@ import (
 	"os/signal"
 	"syscall"
 
-	"luaserve/runtime"
 	"luaserve/server"
 )
 
-// serve runs a script until a signal ends it. ready, if any, is called with the URLs once
-// all of them answer.
-func (a *app) serve(ctx context.Context, site string, listen []string, ready func(urls []string)) error {
+// serveOptions say what is served and how.
+type serveOptions struct {
+	site   string
+	listen []string            // in place of the script's addresses
+	watch  bool                // load the script again when its files change
+	ready  func(urls []string) // called once all of them answer, if it is not nil
+}
+
+// serve runs a script until a signal ends it.
+func (a *app) serve(ctx context.Context, o serveOptions) error {
 	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer restore()
 	context.AfterFunc(ctx, restore) // a second signal does not wait for anybody
@@ -24,12 +30,8 @@ func (a *app) serve(ctx context.Context, site string, listen []string, ready fun
 	defer signal.Stop(hangup)
 
 	log := a.logger()
-	s, err := server.New(server.Config{
-		Site:   site,
-		Listen: listen,
-		Load:   func(path string) (*runtime.Program, error) { return load(path, log) },
-		Log:    log,
-	})
+	loader := siteLoader{log: log}
+	s, err := server.New(server.Config{Site: o.site, Listen: o.listen, Load: loader.load, Log: log})
 	if err != nil {
 		return err
 	}
@@ -38,10 +40,17 @@ func (a *app) serve(ctx context.Context, site string, listen []string, ready fun
 		urls = append(urls, urlOf(addr))
 		fmt.Fprintln(a.stdout, "listening on", urls[len(urls)-1])
 	}
-	if ready != nil {
-		ready(urls)
+	if o.ready != nil {
+		o.ready(urls)
 	}
-	go reloadOn(ctx, hangup, s, log)
+	var changes <-chan struct{}
+	if o.watch {
+		if changes, err = watchFiles(ctx, loader.files, log); err != nil {
+			s.Close()
+			return fmt.Errorf("--watch: %w", err)
+		}
+	}
+	go reloadOn(ctx, hangup, changes, s, log)
 	return s.Serve(ctx)
 }
 
@@ -53,13 +62,14 @@ func urlOf(addr net.Addr) string {
 	return "http://" + addr.String()
 }
 
-// reloadOn loads the script again at each signal, until ctx is done.
-func reloadOn(ctx context.Context, hangup <-chan os.Signal, s *server.Server, log *slog.Logger) {
+// reloadOn loads the script again at each signal and change, until ctx is done.
+func reloadOn(ctx context.Context, hangup <-chan os.Signal, changes <-chan struct{}, s *server.Server, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
+		case <-changes:
 		}
 		if err := s.Reload(); err != nil {
 			log.Error("the script was not reloaded; the old one goes on", "error", err)
