@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,21 +36,15 @@ func main() {
 type app struct {
 	stdout, stderr io.Writer
 	verbose        bool
+	logFormat      logFormat
 }
 
 // run executes the command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr}
-	root := &cobra.Command{
-		Use:           "luaserve",
-		Short:         "A web server whose configuration is a Lua script",
-		SilenceErrors: true, // printed here, once
-		SilenceUsage:  true,
-	}
+	root := a.rootCommand()
 	parsed := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { parsed = true }
-	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -70,11 +65,43 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitRefused
 }
 
+// rootCommand is the command line with everything in it.
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "luaserve",
+		Short:         "A web server whose configuration is a Lua script",
+		SilenceErrors: true, // printed here, once
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
+	root.PersistentFlags().Var(&a.logFormat, "log-format", "how messages are written: `text` or json")
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand())
+	return root
+}
+
 // logger writes to stderr.
 func (a *app) logger() *slog.Logger {
 	level := slog.LevelInfo
 	if a.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	options := &slog.HandlerOptions{Level: level}
+	if a.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, options))
+}
+
+// logFormat is a flag that takes "text" or "json"; "" is text.
+type logFormat string
+
+func (f *logFormat) String() string { return cmp.Or(string(*f), "text") }
+func (f *logFormat) Type() string   { return "format" }
+
+func (f *logFormat) Set(s string) error {
+	if s != "text" && s != "json" {
+		return fmt.Errorf("expected text or json")
+	}
+	*f = logFormat(s)
+	return nil
 }

@@ -3,8 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func (a *app) runCommand() *cobra.Command {
-	var listen []string
-	var watch bool
+	var o serveOptions
 	cmd := &cobra.Command{
 		Use:   "run SITE.lua",
 		Short: "Serve a script",
@@ -17,11 +16,14 @@ changes: the script, a plugin, or a handler that was used.`,
   luaserve run site.lua --listen 127.0.0.1:8080 --listen unix:/run/site.sock`,
 		Args: oneScript,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.serve(cmd.Context(), serveOptions{site: args[0], listen: listen, watch: watch})
+			o.site = args[0]
+			return a.serve(cmd.Context(), o)
 		},
 	}
-	listenFlag(cmd, &listen, nil)
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "load the script again when one of its files changes")
+	listenFlag(cmd, &o.listen, nil)
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "load the script again when one of its files changes")
+	cmd.Flags().StringVar(&o.user, "user", "", "`user[:group]` to become when the addresses are open; later loads run as that user")
+	cmd.Flags().StringVar(&o.pprof, "pprof", "", "`address` to serve profiles of the process on, for example 127.0.0.1:6060; nobody else should reach it")
 	return cmd
 }
 

@@ -17,6 +17,8 @@ type serveOptions struct {
 	site   string
 	listen []string            // in place of the script's addresses
 	watch  bool                // load the script again when its files change
+	user   string              // whom to become once everything is open, "" to stay
+	pprof  string              // an address for the profiles of the process, "" for none
 	ready  func(urls []string) // called once all of them answer, if it is not nil
 }
 
@@ -29,11 +31,32 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
+	var become account
+	if o.user != "" {
+		var err error
+		if become, err = lookupAccount(o.user); err != nil {
+			return fmt.Errorf("--user: %w", err)
+		}
+	}
 	log := a.logger()
 	loader := siteLoader{log: log}
 	s, err := server.New(server.Config{Site: o.site, Listen: o.listen, Load: loader.load, Log: log})
 	if err != nil {
 		return err
+	}
+	if o.pprof != "" {
+		stop, err := servePprof(o.pprof, log)
+		if err != nil {
+			s.Close()
+			return err
+		}
+		defer stop()
+	}
+	if o.user != "" {
+		if err := become.assume(); err != nil {
+			s.Close()
+			return fmt.Errorf("--user: %w", err)
+		}
 	}
 	var urls []string
 	for _, addr := range s.Addrs() {
