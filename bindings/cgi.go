@@ -24,10 +24,10 @@ func cgiModule() *runtime.Module {
 			Doc: "Answers the request by a program, a process for each request. Without a program it runs the file that the URL is mapped to; what the URL has behind that file becomes PATH_INFO. " +
 				"Such a file must lie below the document root, also behind symbolic links, and be a regular file that may be read and executed: otherwise the answer is 403, or 404 when there is none. " +
 				"The program gets the variables of CGI/1.1, PATH and what the options add, and nothing else of the server's environment; the request body on stdin; and the directory that it lies in as working directory. " +
-				"What it writes to stderr goes to the log. It is the leader of a process group, which is ended (SIGTERM, and SIGKILL after 5 seconds) when the program is too slow or writes too much, and when the client leaves. " +
+				"What it writes to stderr goes to the log. It is the leader of a process group, which is ended (SIGTERM, and SIGKILL after 5 seconds) when the program is too slow, writes too much or nonsense, and when the client leaves; children in the background of one that ends by itself live on. " +
 				"The action returns when the head of the response is there, so that later actions can look at it and change it. " +
 				"A program that cannot be run is a 500; one that ends without a head or writes nonsense a 502, one that is too slow a 504, one too many a 503. Behind the head such a fault cuts the response, as does a signal that ends the program; the exit status does not count. " +
-				"A Location is sent to the client, also one that begins with a slash. Programs that write the status line themselves (nph-) are not supported.",
+				"A Location is sent to the client, also one that begins with a slash. Programs that write the status line themselves (nph-) are not supported, and a query never becomes arguments.",
 			Example: "actions = { docroot \"/var/www\",\n" +
 				"  when(request.path:prefix \"/cgi-bin/\", { cgi() }),\n" +
 				"  cgi { program = { \"/usr/bin/python3\", \"/srv/app.py\" }, timeout = 20, env = { APP_MODE = \"production\" } } }",

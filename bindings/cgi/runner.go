@@ -45,7 +45,7 @@ type Runner struct {
 	places  int // how many programs may be started yet
 	running map[*process]bool
 	closed  bool
-	all     sync.WaitGroup // of the places taken
+	all     sync.WaitGroup // of the places taken and the stderr that is read
 }
 
 // NewRunner returns a runner with these limits. Descriptors that this process has inherited from
@@ -100,6 +100,9 @@ func (r *Runner) start(req *Request, env []string) (*process, error) {
 	r.running[p] = true
 	closed := r.closed
 	r.mu.Unlock()
+	if req.Stderr != nil {
+		r.all.Go(func() { p.passStderr(req.Stderr, r.config.MaxStderrBytes) })
+	}
 	if closed {
 		p.stop(r.ending(p))
 	}
@@ -107,9 +110,6 @@ func (r *Runner) start(req *Request, env []string) (*process, error) {
 		p.wait()
 		r.freePlace(p)
 	}()
-	if req.Stderr != nil {
-		go p.passStderr(req.Stderr, r.config.MaxStderrBytes)
-	}
 	return p, nil
 }
 
@@ -135,8 +135,8 @@ func (r *Runner) freePlace(p *process) {
 	r.all.Done()
 }
 
-// Close stops the programs that still run and waits for them, which takes Config.Grace at
-// most. No program is started any more.
+// Close stops the programs that still run and waits for them and their last words, which takes
+// little more than Config.Grace at most. No program is started any more.
 func (r *Runner) Close() {
 	r.mu.Lock()
 	r.closed = true
