@@ -197,7 +197,7 @@ func TestCGIFaults(t *testing.T) {
 		{"killed in the body", `printf 'X: y\n\nbody'; kill -9 $$`, "", 200, "body", true, "signal: killed"},
 		{"writes for ever", `printf 'X: y\n\n'; exec tr '\0' y </dev/zero`, "max_output_bytes = 100000", 200, strings.Repeat("y", 100_000), true, "longer than 100000 bytes"},
 		{"sleeps for ever", `sleep 60`, "timeout = 0.1", 504, "", false, "no progress for 100ms"},
-		{"sleeps in the body", `printf 'X: y\n\nbody'; sleep 60`, "timeout = 0.1", 200, "body", true, "no progress"},
+		{"sleeps in the body", `printf 'X: y\n\nbody'; sleep 60`, "timeout = 1", 200, "body", true, "no progress"},
 		{"child keeps stdout", `printf 'X: y\n\nbody'; sleep 60 & echo $! >$1/child`, "", 200, "body", false, ""},
 		{"10 MB of stderr", `head -c 10000000 /dev/zero | tr '\0' x >&2; printf 'X: y\n\nbody'`, "max_stderr_bytes = 9", 200, "body", false, "(9999991 bytes more on stderr)"},
 		{"no such directory", `exit`, `dir = "/none"`, 500, "", false, "working directory"},

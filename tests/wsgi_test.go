@@ -27,6 +27,36 @@ var wsgiBackends = []struct{ name, action string }{
 	{"proxy", `when(any { request.path:eq "/app", request.path:prefix "/app/" }, proxy "unix:@DIR@/http")`},
 }
 
+var largeBody = strings.Repeat("0123456789abcdef", 20_000)
+
+// wsgiTests are requests and what comes of them everywhere.
+var wsgiTests = []struct {
+	name, method, target, body string
+	header                     http.Header
+	status                     int
+	told                       map[string]string // what the application must have been told
+}{
+	{"mount", "GET", "/app", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "", "QUERY_STRING": ""}},
+	{"slash", "GET", "/app/", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "/"}},
+	{"path and query", "GET", "/app/wiki/a%20b?q=%20&r=+", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "/wiki/a b", "QUERY_STRING": "q=%20&r=+"}},
+	{"encoded slash", "GET", "/app/a%2Fb", "", nil, 200, map[string]string{"PATH_INFO": "/a/b"}},
+	{"UTF-8", "GET", "/app/gr%C3%BC%C3%9Fe", "", nil, 200, map[string]string{"PATH_INFO": "/gr\u00c3\u00bc\u00c3\u009fe"}}, // latin-1, PEP 3333
+	{"mount within", "GET", "/app/app/x", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "/app/x"}},
+	{"not the mount", "GET", "/application", "", nil, 404, nil},
+	{"header", "GET", "/app/", "", http.Header{"X-A": {"a"}, "Cookie": {"c=1"}, "Authorization": {"Basic YTpi"}}, 200, nil},
+	{"httpoxy", "GET", "/app/", "", http.Header{"Proxy": {"http://evil/"}}, 200, nil},
+	{"HEAD", "HEAD", "/app/", "", nil, 200, nil},
+	{"DELETE", "DELETE", "/app/x", "", nil, 200, map[string]string{"REQUEST_METHOD": "DELETE"}},
+	{"form", "POST", "/app/form", "a=1&b=2", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, 200, map[string]string{"CONTENT_TYPE": "application/x-www-form-urlencoded"}},
+	{"empty form", "POST", "/app/form", "", nil, 200, nil},
+	{"large body", "PUT", "/app/file", largeBody, nil, 200, nil},
+	{"own error", "GET", "/app/?status=404+Nope", "", nil, 404, nil},
+	{"redirect", "GET", "/app/?status=303+See+Other&location=http://example.net/", "", nil, 303, nil},
+	{"local redirect", "GET", "/app/?status=302+Found&location=/app/there", "", nil, 302, nil},
+	{"no content", "GET", "/app/?status=204+No+Content", "", nil, 204, nil},
+	{"not modified", "GET", "/app/?status=304+Not+Modified", "", nil, 304, nil},
+}
+
 // TestWSGI: the same WSGI application answers the same way through FastCGI, SCGI, CGI and proxy.
 func TestWSGI(t *testing.T) {
 	app, err := filepath.Abs("testdata/wsgi/report.py")
@@ -37,38 +67,11 @@ func TestWSGI(t *testing.T) {
 	startUWSGI(t, []string{dir + "/fcgi", dir + "/scgi"}, "--fastcgi-socket", dir+"/fcgi", "--scgi-socket", dir+"/scgi", "--wsgi-file", app)
 	startUWSGI(t, []string{dir + "/http"}, "--http-socket", dir+"/http", "--mount", "/app="+app, "--manage-script-name")
 
-	large := strings.Repeat("0123456789abcdef", 20_000)
-	tests := []struct {
-		name, method, target, body string
-		header                     http.Header
-		status                     int
-		told                       map[string]string // what the application must have been told
-	}{
-		{"mount", "GET", "/app", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "", "QUERY_STRING": ""}},
-		{"slash", "GET", "/app/", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "/"}},
-		{"path and query", "GET", "/app/wiki/a%20b?q=%20&r=+", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "/wiki/a b", "QUERY_STRING": "q=%20&r=+"}},
-		{"encoded slash", "GET", "/app/a%2Fb", "", nil, 200, map[string]string{"PATH_INFO": "/a/b"}},
-		{"UTF-8", "GET", "/app/gr%C3%BC%C3%9Fe", "", nil, 200, map[string]string{"PATH_INFO": "/gr\u00c3\u00bc\u00c3\u009fe"}}, // latin-1, PEP 3333
-		{"mount within", "GET", "/app/app/x", "", nil, 200, map[string]string{"SCRIPT_NAME": "/app", "PATH_INFO": "/app/x"}},
-		{"not the mount", "GET", "/application", "", nil, 404, nil},
-		{"header", "GET", "/app/", "", http.Header{"X-A": {"a"}, "Cookie": {"c=1"}, "Authorization": {"Basic YTpi"}}, 200, nil},
-		{"httpoxy", "GET", "/app/", "", http.Header{"Proxy": {"http://evil/"}}, 200, nil},
-		{"HEAD", "HEAD", "/app/", "", nil, 200, nil},
-		{"DELETE", "DELETE", "/app/x", "", nil, 200, map[string]string{"REQUEST_METHOD": "DELETE"}},
-		{"form", "POST", "/app/form", "a=1&b=2", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, 200, map[string]string{"CONTENT_TYPE": "application/x-www-form-urlencoded"}},
-		{"empty form", "POST", "/app/form", "", nil, 200, nil},
-		{"large body", "PUT", "/app/file", large, nil, 200, nil},
-		{"own error", "GET", "/app/?status=404+Nope", "", nil, 404, nil},
-		{"redirect", "GET", "/app/?status=303+See+Other&location=http://example.net/", "", nil, 303, nil},
-		{"local redirect", "GET", "/app/?status=302+Found&location=/app/there", "", nil, 302, nil},
-		{"no content", "GET", "/app/?status=204+No+Content", "", nil, 204, nil},
-		{"not modified", "GET", "/app/?status=304+Not+Modified", "", nil, 304, nil},
-	}
 	urls := map[string]string{}
 	for _, b := range wsgiBackends {
 		urls[b.name] = serveWSGI(t, strings.NewReplacer("@DIR@", dir, "@APP@", app).Replace(b.action))
 	}
-	for _, tt := range tests {
+	for _, tt := range wsgiTests {
 		t.Run(tt.name, func(t *testing.T) {
 			first := ""
 			for _, b := range wsgiBackends {
@@ -93,8 +96,8 @@ func TestWSGI(t *testing.T) {
 	// passes the chunks on, and uWSGI's HTTP socket leaves them to the application.
 	t.Run("chunks", func(t *testing.T) {
 		for _, b := range wsgiBackends[:3] {
-			want, _ := askWSGI(t, "PUT", urls[b.name]+"/app/file", strings.NewReader(large), nil)
-			if got, _ := askWSGI(t, "PUT", urls[b.name]+"/app/file", io.MultiReader(strings.NewReader(large)), nil); got != want {
+			want, _ := askWSGI(t, "PUT", urls[b.name]+"/app/file", strings.NewReader(largeBody), nil)
+			if got, _ := askWSGI(t, "PUT", urls[b.name]+"/app/file", io.MultiReader(strings.NewReader(largeBody)), nil); got != want {
 				t.Errorf("%s: got\n%s\nwith a length\n%s", b.name, got, want)
 			}
 		}
