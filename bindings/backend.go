@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"luaserve/bindings/upstream"
@@ -79,8 +80,11 @@ func environmentOption(to *[]environmentEntry) func(runtime.Value) error {
 		for _, p := range pairs {
 			name, isName := p.Key.Str()
 			text, isText := p.Value.Str()
-			if !isName || name == "" || !isText {
+			if !isName || !isText || strings.IndexByte(text, 0) >= 0 {
 				return fmt.Errorf("expected a name and a string, got %s = %s", p.Key, p.Value)
+			}
+			if err := checkVariable(name); err != nil {
+				return err
 			}
 			value, err := runtime.ParsePattern(text)
 			if err != nil {
@@ -90,6 +94,13 @@ func environmentOption(to *[]environmentEntry) func(runtime.Value) error {
 		}
 		return nil
 	}
+}
+
+func checkVariable(name string) error {
+	if name == "" || strings.ContainsAny(name, "=\x00") {
+		return fmt.Errorf("expected the name of a variable, got %q", name)
+	}
+	return nil
 }
 
 // backendError makes the failure of a backend one that is answered as RFC 9110, 15.6, has it;

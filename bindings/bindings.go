@@ -29,6 +29,7 @@ func Modules() []*runtime.Module {
 		fortuneModule(),
 		fastcgiModule(),
 		scgiModule(),
+		cgiModule(),
 		proxyModule(),
 		accelModule(),
 		balanceModule(),

@@ -189,23 +189,27 @@ func redirectToDirectory(vr *runtime.VRequest) {
 
 func newPathinfo(_ *runtime.Builder, _ runtime.Args) (runtime.Action, error) {
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		phys := &vr.Physical
-		if vr.IsHandled() || phys.Path == "" {
-			return nil
-		}
-		// only a path that runs through a file has a PATH_INFO; a missing one stays whole
-		if !errors.Is(phys.StatOf(phys.Path).Err, syscall.ENOTDIR) {
-			return nil
-		}
-		for path := phys.Path; len(path) > len(phys.DocRoot); path = filepath.Dir(path) {
-			if !phys.StatOf(path).IsFile {
-				continue
-			}
-			info := phys.Path[len(path):]
-			phys.Path, phys.PathInfo = path, info
-			vr.Request.URI.Path = strings.TrimSuffix(vr.Request.URI.Path, info)
-			return nil
+		if !vr.IsHandled() && vr.Physical.Path != "" {
+			splitPathInfo(vr)
 		}
 		return nil
 	}), nil
+}
+
+// splitPathInfo makes PATH_INFO of what the path has behind a file. Only a path that runs
+// through a file has one; a missing one stays whole.
+func splitPathInfo(vr *runtime.VRequest) {
+	phys := &vr.Physical
+	if !errors.Is(phys.StatOf(phys.Path).Err, syscall.ENOTDIR) {
+		return
+	}
+	for path := phys.Path; len(path) > len(phys.DocRoot); path = filepath.Dir(path) {
+		if !phys.StatOf(path).IsFile {
+			continue
+		}
+		info := phys.Path[len(path):]
+		phys.Path, phys.PathInfo = path, info
+		vr.Request.URI.Path = strings.TrimSuffix(vr.Request.URI.Path, info)
+		return
+	}
 }

@@ -154,18 +154,8 @@ func (a *staticAction) refuse(vr *runtime.VRequest, status int) bool {
 
 // failed answers a file that could not be opened.
 func (a *staticAction) failed(vr *runtime.VRequest, err error) {
-	status := http.StatusInternalServerError
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		a.refuse(vr, http.StatusNotFound)
-		return
-	case errors.Is(err, syscall.ENAMETOOLONG):
-		status = http.StatusRequestURITooLong
-	// ENXIO is what opening a socket says
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, runtime.ErrOutside), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO):
-		status = http.StatusForbidden
-	}
-	if !a.refuse(vr, status) {
+	status := openStatus(err)
+	if !a.refuse(vr, status) || status == http.StatusNotFound {
 		return
 	}
 	if status == http.StatusInternalServerError {
@@ -173,6 +163,20 @@ func (a *staticAction) failed(vr *runtime.VRequest, err error) {
 	} else {
 		vr.Log().Info("static: file refused", "file", vr.Physical.Path, "status", status, "error", err.Error())
 	}
+}
+
+// openStatus says how a file that could not be opened is answered.
+func openStatus(err error) int {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return http.StatusNotFound
+	case errors.Is(err, syscall.ENAMETOOLONG):
+		return http.StatusRequestURITooLong
+	// ENXIO is what opening a socket says
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, runtime.ErrOutside), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO):
+		return http.StatusForbidden
+	}
+	return http.StatusInternalServerError
 }
 
 // send claims the request and answers it with f, which it closes or hands over.

@@ -17,8 +17,9 @@ var allowedImports = map[string][]string{
 	"bindings/upstream":  {},
 	"bindings/fcgi":      {"bindings/upstream"},
 	"bindings/scgi":      {"bindings/upstream", "bindings/fcgi"},
+	"bindings/cgi":       {"bindings/upstream", "bindings/fcgi"},
 	"bindings/httpproxy": {"bindings/upstream"},
-	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/httpproxy"},
+	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/cgi", "bindings/httpproxy"},
 	"server":             {"runtime"},
 	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
 	"examples":           {"runtime", "server", "bindings", "scripts"},
@@ -33,6 +34,7 @@ var allowedModules = map[string][]string{
 	"bindings/upstream":  {},
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},
 	"bindings/scgi":      {},
+	"bindings/cgi":       {},
 	"bindings/httpproxy": {},
 }
 

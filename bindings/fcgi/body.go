@@ -121,7 +121,7 @@ func (a *answer) broke(c *conn, err error) {
 // giveUp ends reading after an abort from outside.
 func (a *answer) giveUp() {
 	a.unwatch()
-	a.lines.flush()
+	a.lines.Flush()
 	a.err = a.cause.Load()
 }
 

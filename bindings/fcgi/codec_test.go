@@ -148,11 +148,13 @@ func TestLineSplitter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		l := &lineSplitter{emit: func(s string) { got = append(got, s) }}
+		l := NewLineSplitter(func(s string) { got = append(got, s) })
 		for _, s := range tt.in {
-			l.write([]byte(s))
+			if n, err := l.Write([]byte(s)); n != len(s) || err != nil {
+				t.Errorf("%s: got %d, %v", tt.name, n, err)
+			}
 		}
-		l.flush()
+		l.Flush()
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %d lines %.60q", tt.name, len(got), got)
 		}
@@ -160,5 +162,5 @@ func TestLineSplitter(t *testing.T) {
 			t.Errorf("%s: %d bytes held", tt.name, cap(l.part))
 		}
 	}
-	(&lineSplitter{}).write([]byte("nobody listens\n"))
+	NewLineSplitter(nil).Write([]byte("nobody listens\n"))
 }

@@ -71,7 +71,7 @@ type answer struct {
 
 	mu      sync.Mutex // held while reading
 	err     error      // what Read returns from now on
-	lines   lineSplitter
+	lines   LineSplitter
 	isHead  bool  // the request was HEAD
 	noBody  bool  // the response has no body
 	left    int64 // what is missing to Content-Length, -1 when there is none
@@ -109,7 +109,7 @@ func (a *answer) fail(c *conn, op string, err error) *Error {
 	if own := a.conn.Swap(nil); own != nil {
 		own.close()
 	}
-	a.lines.flush()
+	a.lines.Flush()
 	c.release()
 	if e := a.cause.Load(); e != nil {
 		return e
@@ -121,7 +121,7 @@ func (a *answer) fail(c *conn, op string, err error) *Error {
 // nothing speaks against it.
 func (a *answer) finish(c *conn) {
 	a.unwatch()
-	a.lines.flush()
+	a.lines.Flush()
 	keep := c.reusable() && c.pool != nil && a.left <= 0
 	c.release()
 	a.err = io.EOF
@@ -211,7 +211,7 @@ func (a *answer) step(c *conn) (ended bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		a.lines.write(piece)
+		a.lines.Write(piece)
 		c.records.consume(len(piece))
 	}
 	return false, nil

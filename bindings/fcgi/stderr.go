@@ -5,17 +5,23 @@ import "bytes"
 // maxStderrLine is the longest line, in bytes, that is passed on in one piece.
 const maxStderrLine = 8 << 10
 
-// lineSplitter cuts an application's stderr into lines and hands them to emit, which may be
-// nil. A longer line is handed over in pieces. It holds at most one piece.
-type lineSplitter struct {
-	emit func(line string)
-	part []byte // the line so far
-	cut  bool   // part is the rest of a line whose start was handed over
+// LineSplitter is an io.Writer that cuts what an application writes to stderr into lines. A
+// line of more than 8 KiB comes in pieces, of which it holds at most one. It is not safe for
+// concurrent use.
+type LineSplitter struct {
+	emit func(line string) // may be nil
+	part []byte            // the line so far
+	cut  bool              // part is the rest of a line whose start was handed over
 }
 
-func (l *lineSplitter) write(p []byte) {
+// NewLineSplitter returns a LineSplitter that hands the lines to emit, without their newline.
+func NewLineSplitter(emit func(line string)) *LineSplitter { return &LineSplitter{emit: emit} }
+
+// Write implements io.Writer. The error is always nil.
+func (l *LineSplitter) Write(p []byte) (int, error) {
+	n := len(p)
 	if l.emit == nil {
-		return
+		return n, nil
 	}
 	for len(p) > 0 {
 		i := bytes.IndexByte(p, '\n')
@@ -30,15 +36,16 @@ func (l *lineSplitter) write(p []byte) {
 		}
 		if i < 0 {
 			l.part = append(l.part, piece...)
-			return
+			return n, nil
 		}
 		l.line(piece, false)
 		p = p[i+1:]
 	}
+	return n, nil
 }
 
-// flush hands over a last line that has no newline.
-func (l *lineSplitter) flush() {
+// Flush hands over a last line that has no newline.
+func (l *LineSplitter) Flush() {
 	if len(l.part) > 0 {
 		l.line(nil, false)
 	}
@@ -46,7 +53,7 @@ func (l *lineSplitter) flush() {
 }
 
 // line hands over part and piece. cut says that the line goes on.
-func (l *lineSplitter) line(piece []byte, cut bool) {
+func (l *LineSplitter) line(piece []byte, cut bool) {
 	if len(l.part) > 0 {
 		l.part = append(l.part, piece...)
 		piece = l.part

@@ -29,6 +29,9 @@ const (
 	// BadRequest: the request cannot be sent, as its body failed, ended too early or it
 	// cannot be expressed in the protocol. Not the backend's fault. 400.
 	BadRequest
+	// Misconfigured: the backend cannot be used as it is configured: its program is
+	// missing or may not be run. 500.
+	Misconfigured
 )
 
 // String returns the kind in words.
@@ -44,6 +47,8 @@ func (k Kind) String() string {
 		return "canceled"
 	case BadRequest:
 		return "bad request"
+	case Misconfigured:
+		return "misconfigured"
 	}
 	return "unknown"
 }
@@ -61,6 +66,8 @@ func (k Kind) Status() int {
 		return http.StatusGatewayTimeout
 	case BadRequest:
 		return http.StatusBadRequest
+	case Misconfigured:
+		return http.StatusInternalServerError
 	case Canceled:
 		return statusClientClosed
 	}
@@ -70,9 +77,9 @@ func (k Kind) Status() int {
 // Error is the error of sending a request to a backend and of reading its answer. The error of
 // a lost connection also matches io.ErrUnexpectedEOF.
 type Error struct {
-	Proto string // "fcgi", "http" or "scgi"
+	Proto string // "cgi", "fcgi", "http" or "scgi"
 	Op    string // what was being done; see the Error of each protocol
-	Addr  string // address of the backend, as net.Dial takes it
+	Addr  string // address of the backend, as net.Dial takes it, or path of the program
 	Kind  Kind
 	// Sent reports whether the backend may have begun to work on the request. When it
 	// is false, repeating the request elsewhere is safe whatever its method.

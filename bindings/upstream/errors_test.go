@@ -23,6 +23,7 @@ func TestKinds(t *testing.T) {
 		{BadResponse, "bad response", 502},
 		{Canceled, "canceled", 499},
 		{BadRequest, "bad request", 400},
+		{Misconfigured, "misconfigured", 500},
 		{0, "unknown", 502},
 	} {
 		if tt.kind.String() != tt.name || tt.kind.Status() != tt.status {

@@ -1,0 +1,221 @@
+package bindings
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"luaserve/bindings/cgi"
+	"luaserve/runtime"
+)
+
+func cgiModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "cgi",
+		Doc:  "Answers requests by CGI programs (CGI/1.1, RFC 3875).",
+		Actions: []runtime.ActionDef{{
+			Name: "cgi", New: newCGI,
+			Doc: "Answers the request by a program, a process for each request. Without a program it runs the file that the URL is mapped to; what the URL has behind that file becomes PATH_INFO. " +
+				"Such a file must lie below the document root, also behind symbolic links, and be a regular file that may be read and executed: otherwise the answer is 403, or 404 when there is none. " +
+				"The program gets the variables of CGI/1.1, PATH and what the options add, and nothing else of the server's environment; the request body on stdin; and the directory that it lies in as working directory. " +
+				"What it writes to stderr goes to the log. It is the leader of a process group, which is ended (SIGTERM, and SIGKILL after 5 seconds) when the program is too slow, writes too much or nonsense, and when the client leaves; children in the background of one that ends by itself live on. " +
+				"The action returns when the head of the response is there, so that later actions can look at it and change it. " +
+				"A program that cannot be run is a 500; one that ends without a head or writes nonsense a 502, one that is too slow a 504, one too many a 503. Behind the head such a fault cuts the response, as does a signal that ends the program; the exit status does not count. " +
+				"A Location is sent to the client, also one that begins with a slash. Programs that write the status line themselves (nph-) are not supported, and a query never becomes arguments.",
+			Example: "actions = { docroot \"/var/www\",\n" +
+				"  when(request.path:prefix \"/cgi-bin/\", { cgi() }),\n" +
+				"  cgi { program = { \"/usr/bin/python3\", \"/srv/app.py\" }, timeout = 20, environment = { APP_MODE = \"production\" } } }",
+			Params: []runtime.Param{{Name: "program", Type: runtime.TExact, Optional: true,
+				Doc: `absolute path of the program, or a list of it and its arguments, or a table of options: ` +
+					`"program": as above; ` +
+					`"timeout": seconds that it may neither answer nor take the request body, and that it may go on when its answer is complete (60); ` +
+					`"max-processes": how many programs of this action may run at once (64); ` +
+					`"max-head-bytes": of the response head (65536); ` +
+					`"max-output-bytes": of the response body, 0 is no limit (0); ` +
+					`"max-stderr-bytes": how much of stderr is logged for a request (65536); ` +
+					`"dir": working directory, an absolute path; ` +
+					`"pass-env": names of variables that it gets from the server's environment` + environmentDoc}},
+		}},
+	}
+}
+
+// defaultPath is the PATH of programs when the server itself has none.
+const defaultPath = "/usr/local/bin:/usr/bin:/bin"
+
+// cgiProgram runs one program, or the file that a request is mapped to.
+type cgiProgram struct {
+	runner  *cgi.Runner
+	argv    []string // nil for the mapped file
+	dir     string
+	env     []string
+	options cgiOptions
+}
+
+func newCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	c := &cgiProgram{env: []string{"PATH=" + defaultPath}, options: newCGIOptions(b, nil)}
+	if path, ok := os.LookupEnv("PATH"); ok {
+		c.env[0] = "PATH=" + path
+	}
+	var config cgi.Config
+	if err := c.configure(args.Value(0), &config); err != nil {
+		return nil, err
+	}
+	c.runner = cgi.NewRunner(config)
+	b.OnClose(c.runner.Close)
+	return c, nil
+}
+
+// configure reads the argument of the action.
+func (c *cgiProgram) configure(v runtime.Value, config *cgi.Config) error {
+	if v.Kind() == runtime.KindNone {
+		return nil
+	}
+	if list, ok := v.Strings(); ok && !v.IsHash() && len(list) > 0 {
+		return c.readProgram(v)
+	}
+	pairs, ok := v.Pairs()
+	if !ok {
+		return fmt.Errorf("expected a program, a list of it and its arguments, or a table of options, got %s", v)
+	}
+	var processes, head int64
+	var passed []string
+	err := readOptions(pairs, optionReaders{
+		"program":          c.readProgram,
+		"timeout":          secondsOption(&config.Timeout, time.Millisecond, 24*time.Hour),
+		"max-processes":    numberOption(&processes, 1, 1<<20),
+		"max-head-bytes":   numberOption(&head, 1, 1<<30),
+		"max-output-bytes": numberOption(&config.MaxOutputBytes, 0, 1<<52),
+		"max-stderr-bytes": numberOption(&config.MaxStderrBytes, 1, 1<<52),
+		"dir":              c.readDir,
+		"environment":      environmentOption(&c.options.additions),
+		"pass-env":         passedOption(&passed),
+	})
+	config.MaxProcesses, config.MaxHeadBytes = int(processes), int(head)
+	c.env = append(c.env, passed...)
+	return err
+}
+
+func (c *cgiProgram) readProgram(v runtime.Value) error {
+	argv, ok := v.Strings()
+	if !ok || len(argv) == 0 || v.IsHash() {
+		return fmt.Errorf("expected a path, or a list of it and arguments, got %s", v)
+	}
+	for _, arg := range argv {
+		if strings.IndexByte(arg, 0) >= 0 {
+			return fmt.Errorf("%q has a NUL in it", arg)
+		}
+	}
+	if !filepath.IsAbs(argv[0]) {
+		return fmt.Errorf("expected an absolute path, got %q", argv[0])
+	}
+	c.argv = argv
+	return nil
+}
+
+func (c *cgiProgram) readDir(v runtime.Value) error {
+	dir, _ := v.Str()
+	if !filepath.IsAbs(dir) || strings.IndexByte(dir, 0) >= 0 {
+		return fmt.Errorf("expected an absolute path, got %s", v)
+	}
+	c.dir = dir
+	return nil
+}
+
+// passedOption reads names of variables and takes their values from the server.
+func passedOption(to *[]string) func(runtime.Value) error {
+	return func(v runtime.Value) error {
+		var names []string
+		if err := stringsOption(&names)(v); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := checkVariable(name); err != nil {
+				return err
+			}
+			if value, ok := os.LookupEnv(name); ok {
+				*to = append(*to, name+"="+value)
+			}
+		}
+		return nil
+	}
+}
+
+// Run starts the program and waits for the head of its response.
+func (c *cgiProgram) Run(vr *runtime.VRequest) error {
+	if vr.IsHandled() {
+		return nil
+	}
+	argv := c.argv
+	if argv == nil {
+		file, err := mappedProgram(vr)
+		if err != nil {
+			return err
+		}
+		argv = []string{file}
+	}
+	_, length, err := cgiBody(vr)
+	if err != nil {
+		return err
+	}
+	log, ctx := vr.Log(), vr.Context()
+	stderr := func(line string) {
+		log.LogAttrs(ctx, slog.LevelError, line, slog.String("backend", argv[0]), slog.String("stream", "stderr"))
+	}
+	resp, err := c.runner.Do(ctx, &cgi.Request{
+		Program: argv[0], Args: argv[1:], Dir: c.dir, Env: c.env,
+		Params: c.options.environment(vr, length), Body: vr.In, Length: length, Stderr: stderr,
+	})
+	if err != nil {
+		return backendError(argv[0], err)
+	}
+	for _, field := range resp.Header {
+		vr.Response.Header.Insert(field.Name, field.Value)
+	}
+	vr.HandleBackend(resp.Status, resp.Body)
+	return nil
+}
+
+// mappedProgram returns the real path of the file that the URL is mapped to, if it is one that
+// may be run. Other than for static it must lie below the document root whatever a script has
+// set. That it can be opened there link by link, and that the path without links leads to the
+// same file, is what keeps a link that changes meanwhile from leading to another program.
+func mappedProgram(vr *runtime.VRequest) (string, error) {
+	phys := &vr.Physical
+	if phys.Path == "" {
+		return "", errors.New("there is no document root: put docroot or alias before cgi")
+	}
+	splitPathInfo(vr)
+	f, err := runtime.OpenBelow(phys.DocRoot, phys.Path)
+	if err != nil {
+		return "", &runtime.StatusError{Status: openStatus(err), Err: fmt.Errorf("cgi: %w", err)}
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", runtime.Fail(http.StatusForbidden, "cgi: %s is no regular file", phys.Path)
+	}
+	file, err := filepath.EvalSymlinks(phys.Path)
+	if err == nil {
+		file, err = filepath.Abs(file)
+	}
+	if err != nil {
+		return "", &runtime.StatusError{Status: openStatus(err), Err: fmt.Errorf("cgi: %w", err)}
+	}
+	if there, err := os.Lstat(file); err != nil || !os.SameFile(info, there) {
+		return "", runtime.Fail(http.StatusForbidden, "cgi: %s is another file by now", phys.Path)
+	}
+	const execute = 1 // X_OK of access(2)
+	if err := syscall.Access(file, execute); err != nil {
+		return "", runtime.Fail(http.StatusForbidden, "cgi: %s may not be executed: %w", phys.Path, err)
+	}
+	return file, nil
+}
