@@ -320,8 +320,9 @@ func (q *ChunkQueue) copyStream(w io.Writer, r io.Reader, flush func()) error {
 			if werr := q.write(w, buf[:n]); werr != nil {
 				return werr
 			}
-			// the end is often known together with the last bytes: no flush is needed then
-			if flush != nil && err == nil {
+			// the end is often known together with the last bytes: no flush is needed then; what
+			// comes together with an error is all that the client will get
+			if flush != nil && err != io.EOF {
 				flush()
 			}
 		}
