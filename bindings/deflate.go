@@ -3,6 +3,7 @@ package bindings
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -317,7 +318,7 @@ func readOptions(options []runtime.Pair, readers map[string]func(runtime.Value) 
 		read, ok := readers[name]
 		switch {
 		case !ok:
-			return fmt.Errorf("unknown option %q; expected one of %s", name, sortedNames(readers))
+			return unknownOption(name, slices.Sorted(maps.Keys(readers)))
 		case seen[name]:
 			return fmt.Errorf("the option %q is given twice", name)
 		}
@@ -329,13 +330,12 @@ func readOptions(options []runtime.Pair, readers map[string]func(runtime.Value) 
 	return nil
 }
 
-func sortedNames(readers map[string]func(runtime.Value) error) string {
-	names := make([]string, 0, len(readers))
-	for name := range readers {
-		names = append(names, name)
+func unknownOption(name string, known []string) error {
+	hint := "expected one of " + strings.Join(known, ", ")
+	if near := runtime.Nearest(name, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	return fmt.Errorf("unknown option %q; %s", name, hint)
 }
 
 func numberOption(to *int64, least, most int64) func(runtime.Value) error {

@@ -18,7 +18,8 @@ var allowedImports = map[string][]string{
 	"bindings/fcgi":      {"bindings/upstream"},
 	"bindings/scgi":      {"bindings/upstream", "bindings/fcgi"},
 	"bindings/httpproxy": {"bindings/upstream"},
-	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/httpproxy"},
+	"bindings/memcached": {"bindings/upstream"},
+	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/httpproxy", "bindings/memcached"},
 	"server":             {"runtime"},
 	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
 	"examples":           {"runtime", "server", "bindings", "scripts"},
@@ -34,6 +35,7 @@ var allowedModules = map[string][]string{
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},
 	"bindings/scgi":      {},
 	"bindings/httpproxy": {},
+	"bindings/memcached": {},
 }
 
 func TestImportsPointOneWay(t *testing.T) {
