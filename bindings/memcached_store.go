@@ -19,11 +19,11 @@ func newMemcachedStore(b *runtime.Builder, args runtime.Args) (runtime.Action, e
 			o.say(vr, "not stored: "+reason, key)
 			return nil
 		}
-		s := &storedBody{memcachedOptions: &o, vr: vr, name: key, length: announcedBody(vr)}
-		if s.length > o.maxSize {
+		if !vr.HasFilterOut() && bodySize(vr) > o.maxSize { // it need not pass a filter then
 			o.say(vr, "not stored: the body is too large", key)
 			return nil
 		}
+		s := &storedBody{memcachedOptions: &o, vr: vr, name: key, length: announcedBody(vr)}
 		vr.AddFilterOut(runtime.NewFilter(s.handle))
 		vr.OnFinish(s.store)
 		return nil
