@@ -29,7 +29,7 @@ func memcachedModule() *runtime.Module {
 		Actions: []runtime.ActionDef{
 			{Name: "memcached.lookup", New: newMemcachedLookup,
 				Doc: "Answers a GET or HEAD with what is stored under the key: status 200, and the Content-Type that mime_types has for the path of the URL. " +
-					"Other methods are a miss. It does nothing, neither hit nor miss, when the request is answered already.",
+					"Other methods are a miss. It does nothing, neither hit nor miss, when the request is answered already. Put it behind what decides who may see the answer.",
 				Example: `local page = { key = "%{req.scheme}://%{req.host}%{req.path}?%{req.query}" }` + "\n" +
 					`actions = { memcached.lookup(page, header.add("X-Memcached", "hit"), { docroot "/var/www", static(), memcached.store(page) }) }`,
 				Params: []runtime.Param{
@@ -41,6 +41,7 @@ func memcachedModule() *runtime.Module {
 				Doc: "Stores the body of the answer to a GET when all of it has been sent; put it behind what answers the request. " +
 					"Stored are complete answers of status 200, as they are behind the filters before it. " +
 					"Not stored are those that say they are for one client (Set-Cookie, Cache-Control: private or no-store), where lighttpd2 would: remove the header first if they are not. " +
+					"What the request brought along, cookies and Authorization, is not looked at: where the answer depends on it, have it in the key. " +
 					"Headers are not kept, so an answer with a Content-Encoding is not stored either: put deflate behind.",
 				Example: `actions = { memcached.lookup(), docroot "/var/www", static(), memcached.store { ttl = 60, maxsize = 10000 } }`,
 				Params: []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true, Doc: options +
