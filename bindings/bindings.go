@@ -21,6 +21,7 @@ func Modules() []*runtime.Module {
 		limitModule(),
 		throttleModule(),
 		cacheModule(),
+		memcachedModule(),
 		flvModule(),
 		accesslogModule(),
 		statusModule(),

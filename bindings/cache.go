@@ -117,7 +117,7 @@ type keeper struct {
 // keepBody has the body written to name while it is sent. That it cannot be is no reason
 // not to send it.
 func keepBody(vr *runtime.VRequest, name string) {
-	k := &keeper{vr: vr, name: name, length: -1}
+	k := &keeper{vr: vr, name: name, length: announcedBody(vr)}
 	err := os.MkdirAll(filepath.Dir(name), 0o700)
 	if err == nil {
 		k.file, err = os.CreateTemp(filepath.Dir(name), ".new-")
@@ -126,11 +126,18 @@ func keepBody(vr *runtime.VRequest, name string) {
 		vr.Log().Error("cache.disk.etag: cannot write", "file", name, "error", err.Error())
 		return
 	}
-	if n, err := strconv.ParseInt(vr.Response.Header.Get("Content-Length"), 10, 64); err == nil && !vr.HasFilterOut() {
-		k.length = n
-	}
 	vr.AddFilterOut(runtime.NewFilter(k.handle))
 	vr.OnFinish(k.drop)
+}
+
+// announcedBody returns the length of the response body as its head has it, in bytes; -1
+// when it says nothing, or nothing of what comes out of the filters.
+func announcedBody(vr *runtime.VRequest) int64 {
+	n, err := strconv.ParseInt(vr.Response.Header.Get("Content-Length"), 10, 64)
+	if err != nil || vr.HasFilterOut() {
+		return -1
+	}
+	return n
 }
 
 // keepPiece is how much of a body is in memory at once, in bytes.

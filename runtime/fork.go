@@ -221,9 +221,9 @@ func (w *builtinWalk) visitTable(t *lua.LTable, path string) {
 // canFork reports whether everything that roots reach can be copied. A coroutine cannot,
 // and neither can a Go value that may change, such as an open file: the copies would share
 // it without a lock. What the state brought along (builtins) each state has for itself.
-func canFork(roots []lua.LValue, builtins ...lua.LValue) bool {
-	seen := make(map[lua.LValue]bool, len(builtins))
-	for _, b := range builtins {
+func (st *state) canFork(roots []lua.LValue) bool {
+	seen := make(map[lua.LValue]bool, len(st.builtins))
+	for _, b := range st.builtins {
 		seen[b] = true
 	}
 	ok := true
@@ -247,14 +247,14 @@ func canFork(roots []lua.LValue, builtins ...lua.LValue) bool {
 				walk(u.Value())
 			}
 		case *lua.LUserData:
-			ok = ok && immutable(t.Value)
+			ok = ok && (immutable(t.Value) || st.isConcurrent(t))
 			walk(t.Metatable)
 		}
 	}
 	for _, v := range roots {
 		walk(v)
 	}
-	for _, b := range builtins { // what the script put into them is copied too
+	for _, b := range st.builtins { // what the script put into them is copied too
 		if t, isTable := b.(*lua.LTable); isTable {
 			t.ForEach(func(_, item lua.LValue) { walk(item) })
 		}

@@ -27,16 +27,20 @@ type luaFunction struct {
 }
 
 // Run calls the function, then the actions that it entered, and calls it again when it
-// asked to wait for them.
+// asked to wait for them or for what has happened already.
 func (f *luaFunction) Run(vr *VRequest) error {
 	pin := vr.pinTo(f.heap)
 	for {
 		depth := len(vr.entered)
+		vr.woken = false
 		result, err := f.call(vr, pin)
 		if err != nil {
 			return err
 		}
-		entered := len(vr.entered) > depth
+		again := len(vr.entered) > depth || vr.woken
+		if vr.woken {
+			vr.enters++
+		}
 		for len(vr.entered) > depth {
 			last := vr.entered[len(vr.entered)-1]
 			vr.entered = vr.entered[:len(vr.entered)-1]
@@ -51,8 +55,11 @@ func (f *luaFunction) Run(vr *VRequest) error {
 		case HandlerGoOn:
 			return nil
 		case HandlerComeback, HandlerWaitForEvent:
-			if !entered {
+			if !again {
 				return fmt.Errorf("the handler waits for an event, but nothing is pending")
+			}
+			if vr.enters > maxEnters {
+				return fmt.Errorf("the handler was run again more than %d times", maxEnters)
 			}
 		case HandlerError:
 			return fmt.Errorf("the handler returned HANDLER_ERROR")
@@ -95,6 +102,10 @@ func (p *pin) vrObject() lua.LValue {
 
 // EnterAction has a run when the Lua function that calls is done (lighttpd2, vr:enter_action).
 func (vr *VRequest) EnterAction(a Action) { vr.entered = append(vr.entered, a) }
+
+// Wake says that what the running Lua function asked for has happened already: it may
+// return HANDLER_WAIT_FOR_EVENT and is run again.
+func (vr *VRequest) Wake() { vr.woken = true }
 
 // luaFilter is an action that puts an instance of a Lua filter class into the request.
 type luaFilter struct {

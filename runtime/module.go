@@ -148,7 +148,7 @@ func checkArgs(name string, params []Param, given []Value) (Args, error) {
 		}
 		args.vals = []Value{params[0].whole(given)}
 	} else {
-		args.vals = spread(given, len(params))
+		args.vals = spread(given, params)
 	}
 	if len(args.vals) > len(params) {
 		return args, fmt.Errorf("expected %s, got %d arguments", usage(name, params), len(args.vals))
@@ -190,9 +190,10 @@ func (p Param) whole(given []Value) Value {
 }
 
 // spread returns the arguments of a call with several parameters: ("K","V"),
-// ({"K","V"}), ({{"K","V"}}) and ({K="V"}) are the same.
-func spread(given []Value, want int) []Value {
-	for len(given) == 1 && given[0].kind == KindList && want > 0 {
+// ({"K","V"}), ({{"K","V"}}) and ({K="V"}) are the same. A table with names is one argument
+// where the first parameter takes such a table.
+func spread(given []Value, params []Param) []Value {
+	for len(given) == 1 && given[0].kind == KindList && len(params) > 0 && !(given[0].hash && params[0].Type == TPairs) {
 		given = given[0].list
 	}
 	return given

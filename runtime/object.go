@@ -16,10 +16,13 @@ type Object struct {
 	Doc  string
 	// Global is the name of the global variable that holds the only object of this kind.
 	// Its methods are called with a dot (lighty.print(…)): they get no self, and their
-	// arguments begin at 1.
+	// arguments begin at 1. Actions whose names begin with it are found behind it as well.
 	Global  string
 	Fields  []Attribute
 	Methods []Method
+	// Concurrent says that the Go values behind these objects are safe for concurrent use:
+	// one that a script made while it was loaded is then shared by all Lua states.
+	Concurrent bool
 	// Index and NewIndex serve keys that are neither field nor method; nil: unknown
 	// names are errors.
 	Index    func(c *Call, self any, key lua.LValue) lua.LValue
@@ -74,6 +77,10 @@ func (c *Call) Error(msg string) { c.L.Error(lua.LString(msg), 0) }
 func (c *Call) Fail(err error) {
 	c.L.Error(c.st.handle(fmt.Errorf("%s: %w", callerPos(c.L), err), "error"), 1)
 }
+
+// Builder returns what the constructors of actions are given, with the place in the script
+// that is calling. While a request is handled it makes what belongs to the program too.
+func (c *Call) Builder() *Builder { return c.st.builder.at(c.L) }
 
 // Log returns the logger of the program, also while a script is loaded.
 func (c *Call) Log() *slog.Logger { return c.st.heap.prog.log }
@@ -178,6 +185,10 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 				return 1
 			}
 		}
+		if name, ok := key.(lua.LString); ok && st.beginsName(o) {
+			L.Push(st.handle(&accessor{kind: accessBare, name: o.Global + "." + string(name)}, "accessor"))
+			return 1
+		}
 		L.Push(o.index(st.newCall(L), self, key))
 		return 1
 	}))
@@ -205,6 +216,22 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 		return 1
 	}))
 	mt.RawSetString("__metatable", lua.LFalse)
+}
+
+// beginsName reports whether what is behind the global of o may be the rest of an action's
+// name. Only while a script is loaded names stand for actions without "action." before them.
+func (st *state) beginsName(o *Object) bool {
+	return o.Global != "" && st.builder.load != nil && st.builder.knows(o.Global)
+}
+
+// isConcurrent reports whether a Lua object is one of a kind that all states can share.
+func (st *state) isConcurrent(u *lua.LUserData) bool {
+	for o, mt := range st.metatables {
+		if o.Concurrent && u.Metatable == lua.LValue(mt) {
+			return true
+		}
+	}
+	return false
 }
 
 // self returns the Go value of the object that a method was called on.

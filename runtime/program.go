@@ -186,7 +186,7 @@ func (l *load) finish(states int) {
 		st.close()
 		return
 	}
-	if !canFork(h.roots, st.builtins...) {
+	if !st.canFork(h.roots) {
 		states = 1
 	}
 	h.states = []*state{st}

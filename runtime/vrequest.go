@@ -42,7 +42,8 @@ type VRequest struct {
 	filtered     *ChunkQueue // the body behind the out-filters; nil without any
 	finishers    []func()
 	entered      []Action // pushed by enter_action, run last in first out
-	enters       int      // how many were run
+	enters       int      // how many were run, and how often a function was woken
+	woken        bool     // see Wake
 	pins         []*pin
 	handlerDepth int          // lua.handler files within each other
 	running      *call        // the Lua call that this request is in

@@ -19,7 +19,8 @@ var allowedImports = map[string][]string{
 	"bindings/scgi":      {"bindings/upstream", "bindings/fcgi"},
 	"bindings/cgi":       {"bindings/upstream", "bindings/fcgi"},
 	"bindings/httpproxy": {"bindings/upstream"},
-	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/cgi", "bindings/httpproxy"},
+	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/cgi", "bindings/httpproxy", "bindings/memcached"},
+	"bindings/memcached": {"bindings/upstream"},
 	"server":             {"runtime"},
 	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
 	"examples":           {"runtime", "server", "bindings", "scripts"},
@@ -36,6 +37,7 @@ var allowedModules = map[string][]string{
 	"bindings/scgi":      {},
 	"bindings/cgi":       {},
 	"bindings/httpproxy": {},
+	"bindings/memcached": {},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

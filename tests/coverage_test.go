@@ -14,8 +14,6 @@ const coverageFile = "../docs/coverage.md"
 
 // missing says why a name of lighttpd2 is unknown here: using it is a load error.
 var missing = map[string]string{
-	"memcached.lookup":              "not yet",
-	"memcached.store":               "not yet",
 	"fetch.files_static":            "not yet: certificates by name come with TLS",
 	"gnutls":                        "not yet: put a server that speaks TLS in front",
 	"openssl":                       "not yet: put a server that speaks TLS in front",

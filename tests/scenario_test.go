@@ -30,8 +30,9 @@ var update = flag.Bool("update", false, "write what the scenarios expect anew fr
 //	log            lines that the log must contain, in any order
 //	other names    files, below $DIR beside site.lua
 //
-// In Lua files and requests $DIR, $PORT, $FCGI, $SCGI, $HTTP (the backend) and $DEAD (a socket that
-// nobody listens on) are replaced; in answers, errors and logs they stand for those values.
+// In Lua files and requests $DIR, $PORT, $FCGI, $SCGI, $HTTP (the backend), $MEMCACHED (a real one, see
+// [backend.Missing]) and $DEAD (a socket that nobody listens on) are replaced; in answers, errors and
+// logs they stand for those values.
 // Scenarios always run in this process, whatever LUASERVE_CONFORMANCE_CMD says.
 func TestScenario(t *testing.T) {
 	paths, err := filepath.Glob("testdata/scenarios/*.txtar")
@@ -106,6 +107,9 @@ func newScenario(t *testing.T, ar *txtar.Archive, b *backend.Backend) *scenario 
 		{"$DEAD", deadBackend(b)},
 		{"$DIR", dir},
 		{"$PORT", strconv.Itoa(sc.port)},
+	}
+	if bytes.Contains(txtar.Format(ar), []byte("$MEMCACHED")) {
+		sc.values = append(sc.values, [2]string{"$MEMCACHED", backend.StartMemcached(t, "").Address})
 	}
 	for _, f := range ar.Files {
 		if special.MatchString(f.Name) {

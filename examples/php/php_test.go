@@ -19,6 +19,7 @@ import (
 	"time"
 
 	ts "luaserve/examples/internal/testsite"
+	"luaserve/tests/backend"
 )
 
 // findFPM returns the newest php-fpm that is installed, whatever its version is called.
@@ -29,7 +30,7 @@ func findFPM(t *testing.T) string {
 	}
 	found, _ := filepath.Glob("/usr/sbin/php-fpm*")
 	if len(found) == 0 {
-		ts.Missing(t, "php-fpm is not installed (Debian: php-fpm)")
+		backend.Missing(t, "php-fpm is not installed (Debian: php-fpm)")
 	}
 	return found[len(found)-1]
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	ts "luaserve/examples/internal/testsite"
+	"luaserve/tests/backend"
 )
 
 // startDjango runs the application under uWSGI's FastCGI socket.
@@ -23,11 +24,11 @@ func startDjango(t *testing.T) (stop func()) {
 	t.Helper()
 	uwsgi, err := exec.LookPath("uwsgi")
 	if err != nil {
-		ts.Missing(t, "uwsgi is not installed (Debian: uwsgi-core uwsgi-plugin-python3)")
+		backend.Missing(t, "uwsgi is not installed (Debian: uwsgi-core uwsgi-plugin-python3)")
 	}
 	// uWSGI's plugin is linked to the Python of the distribution, whatever PATH says
 	if err := exec.Command("/usr/bin/python3", "-c", "import django").Run(); err != nil {
-		ts.Missing(t, "Django is not installed (Debian: python3-django)")
+		backend.Missing(t, "Django is not installed (Debian: python3-django)")
 	}
 	socket := filepath.Join(ts.SocketDir(t), "app.sock")
 	t.Setenv("WSGI_SOCKET", socket)

@@ -1,5 +1,5 @@
-// Package testsite serves an example in the process of its test, and says what to do when
-// the real application behind it is not installed.
+// Package testsite serves an example in the process of its test, with the real application
+// behind it.
 package testsite
 
 import (
@@ -20,16 +20,6 @@ import (
 	"luaserve/scripts"
 	"luaserve/server"
 )
-
-// Missing ends a test whose application is not installed: it is skipped, or fails when
-// LUASERVE_REQUIRE_BACKENDS=1.
-func Missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("LUASERVE_REQUIRE_BACKENDS") == "1" {
-		t.Fatalf("%s, and LUASERVE_REQUIRE_BACKENDS is 1", what)
-	}
-	t.Skip(what)
-}
 
 // SocketDir is a directory for unix sockets. The path of one may have some 100 bytes, which
 // that of t.TempDir can exceed.
