@@ -45,11 +45,6 @@ func coreModule() *runtime.Module {
 				NoEffect: "the server has timeouts of its own: 20 s for a head, 60 s without progress in a body, 75 s between requests",
 				Example:  "setup.io.timeout(120)",
 				Params:   []runtime.Param{{Name: "timeout", Type: runtime.TNumber, Doc: "seconds"}}},
-			{Name: "log", Run: setupLog,
-				Doc:      "Names the target of each level of messages.",
-				NoEffect: logTargetsReason,
-				Example:  `setup.log { error = "stderr" }`,
-				Params:   []runtime.Param{{Name: "targets", Type: runtime.TPairs, Doc: "level to target"}}},
 			{Name: "log.timestamp", Run: setupNothing,
 				Doc:      "Sets the form of the times in the log.",
 				NoEffect: "the times in the log have one form (RFC 3339), which every log reader knows",
@@ -58,6 +53,7 @@ func coreModule() *runtime.Module {
 		},
 		Actions: append(append(append(controlActions(), mappingActions()...), responseActions()...), headerActions()...),
 		Options: []runtime.Option{
+			logOption(),
 			{Name: runtime.OptionServerTag, Type: runtime.TString, Default: "luaserve",
 				Doc:     `Value of the Server header and of SERVER_SOFTWARE; "" sends none.`,
 				Example: `setup.server.tag "my server"`},
@@ -144,21 +140,6 @@ func setupPositive(name string) func(*runtime.Builder, runtime.Args) error {
 	}
 }
 
-var logLevels = []string{"debug", "info", "warning", "error", "abort", "backend", "default", "*"}
-
-func setupLog(_ *runtime.Builder, args runtime.Args) error {
-	for _, p := range args.Pairs(0) {
-		level, _ := p.Key.Str()
-		if !contains(logLevels, level) {
-			return fmt.Errorf("unknown level %s; expected one of %s", p.Key, strings.Join(logLevels, ", "))
-		}
-		if _, ok := p.Value.Str(); !ok {
-			return fmt.Errorf("%s: expected a target, got %s", level, p.Value.Kind())
-		}
-	}
-	return nil
-}
-
 func contains(list []string, s string) bool {
 	for _, item := range list {
 		if item == s {
@@ -205,22 +186,11 @@ func controlActions() []runtime.ActionDef {
 			Doc:     "Writes a message to the log.",
 			Example: `actions = { log.write "%{req.remoteip} wants %{req.path}", respond "ok" }`,
 			Params:  []runtime.Param{{Name: "message", Type: runtime.TPattern}}},
-		{Name: "log", New: newLog,
-			Doc:      "Names the target of each level of messages, for the rest of the request.",
-			NoEffect: logTargetsReason,
-			Example:  `actions = { action.log { error = "stderr" }, respond "ok" }`,
-			Params:   []runtime.Param{{Name: "targets", Type: runtime.TPairs, Doc: "level to target"}}},
 	}
 }
 
-const logTargetsReason = "all messages go to the server's own log, whose level decides"
-
 // setupNothing runs a setup that is accepted and has nothing to do.
 func setupNothing(*runtime.Builder, runtime.Args) error { return nil }
-
-func newLog(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	return runtime.List{}, setupLog(b, args)
-}
 
 func newList(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if !args.Has(0) {

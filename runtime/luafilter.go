@@ -27,7 +27,7 @@ func (vr *VRequest) NewLuaFilter(obj lua.LValue, p *pin, scope any) *Filter {
 	}
 	vr.OnFinish(func() {
 		if _, err := st.invoke(&call{vr: vr, pin: p, handler: scope}, obj, optionalMethod, 0); err != nil {
-			vr.prog.log.Log(context.Background(), slog.LevelError, "filter: finished failed", "error", err)
+			vr.Log().Log(context.Background(), slog.LevelError, "filter: finished failed", "error", err)
 		}
 	})
 	return f

@@ -82,8 +82,14 @@ func (c *Call) Fail(err error) {
 // that is calling. While a request is handled it makes what belongs to the program too.
 func (c *Call) Builder() *Builder { return c.st.builder.at(c.L) }
 
-// Log returns the logger of the program, also while a script is loaded.
-func (c *Call) Log() *slog.Logger { return c.st.heap.prog.log }
+// Log returns the logger for messages about the request, or that of the program while a
+// script is loaded.
+func (c *Call) Log() *slog.Logger {
+	if c.st.current != nil && c.st.current.vr != nil {
+		return c.st.current.vr.Log()
+	}
+	return c.st.heap.prog.log
+}
 
 // Object returns the Lua object of kind o for self. It is the same one during the
 // request, and is cut from self when the request ends.

@@ -45,6 +45,7 @@ type Program struct {
 	values     map[any]any
 	defaults   []any
 	serverTag  OptionRef
+	logOption  OptionRef
 	strictPost bool
 	listen     []string
 	wantStates int
@@ -70,6 +71,10 @@ type Program struct {
 
 // OptionServerTag is the option whose value becomes the Server header.
 const OptionServerTag = "server.tag"
+
+// OptionLog is the option that says where the messages about a request go. Its value is a
+// *slog.Logger, nil for that of the program.
+const OptionLog = "log"
 
 // OptionStrictPost is the option that demands a Content-Length of POST requests. Its value
 // when the script has been loaded counts.
@@ -119,15 +124,14 @@ func newProgram(cfg Config) (*Program, error) {
 	for _, def := range reg.defs {
 		p.defaults = append(p.defaults, def.Default)
 	}
-	if _, ok := reg.options[OptionServerTag]; !ok {
-		return nil, fmt.Errorf("no module defines the option %q", OptionServerTag)
-	}
-	p.serverTag = p.OptionRef(OptionServerTag)
-	for i, name := range [2]string{OptionKeepAliveTimeout, OptionKeepAliveRequests} {
+	for name, ref := range map[string]*OptionRef{
+		OptionServerTag: &p.serverTag, OptionLog: &p.logOption,
+		OptionKeepAliveTimeout: &p.keepAlive[0], OptionKeepAliveRequests: &p.keepAlive[1],
+	} {
 		if _, ok := reg.options[name]; !ok {
 			return nil, fmt.Errorf("no module defines the option %q", name)
 		}
-		p.keepAlive[i] = p.OptionRef(name)
+		*ref = p.OptionRef(name)
 	}
 	return p, nil
 }

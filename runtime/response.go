@@ -154,7 +154,7 @@ func (vr *VRequest) logFailure(status int, err error) {
 	if errors.As(err, &le) && le.Traceback != "" {
 		attrs = append(attrs, "traceback", le.Traceback)
 	}
-	vr.prog.log.Log(context.Background(), level, "request failed", attrs...)
+	vr.Log().Log(context.Background(), level, "request failed", attrs...)
 }
 
 // makeReply decides on the body and the framing fields.

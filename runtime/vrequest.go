@@ -94,8 +94,13 @@ func (vr *VRequest) Context() context.Context {
 	return vr.ctx
 }
 
-// Log returns the logger of the program.
-func (vr *VRequest) Log() *slog.Logger { return vr.prog.log }
+// Log returns the logger for messages about the request.
+func (vr *VRequest) Log() *slog.Logger {
+	if log, _ := vr.Option(vr.prog.logOption).(*slog.Logger); log != nil {
+		return log
+	}
+	return vr.prog.log
+}
 
 // Program returns the program that runs the request.
 func (vr *VRequest) Program() *Program { return vr.prog }
