@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -28,11 +29,24 @@ func statusModule() *runtime.Module {
 				Example: `actions = when(request.path:eq "/metrics", { access.check { allow = { "10.0.0.0/8" } }, status.metrics() })`},
 		},
 		Options: []runtime.Option{
+			{Name: optionStatusVhost, Type: runtime.TString, Default: (*vhostCounts)(nil), Parse: parseStatusVhost,
+				Doc:     `Names the vhost that the request is counted for in status.metrics, as the label "vhost" of requests and durations.`,
+				Example: `actions = { when(request.host:eq "trac.example.net", { action.status.vhost "trac" }), when(request.path:eq "/metrics", { status.metrics() }), respond "ok" }`},
 			{Name: "status.css", Type: runtime.TString, Default: "",
 				Doc:     `URL of a style sheet for status.info in place of the built-in style; "" and lighttpd2's "blue" stand for that one, which follows the light or dark mode of the browser.`,
 				Example: `setup.status.css "/style/status.css"`},
 		},
 	}
+}
+
+const optionStatusVhost = "status.vhost"
+
+func parseStatusVhost(b *runtime.Builder, v runtime.Value) (any, error) {
+	name, _ := v.Str()
+	if name == "" {
+		return nil, errors.New("the name is empty")
+	}
+	return statsOf(b).named(name)
 }
 
 func newStatusInfo(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {

@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"fmt"
 	goruntime "runtime"
 	"runtime/metrics"
 	"sync"
@@ -21,12 +22,61 @@ type programStats struct {
 	started  time.Time
 	inFlight atomic.Int64
 	out, in  atomic.Int64
-	classes  [6]atomic.Int64 // by the first digit of the status, 0 for all that is none of 1 to 5
-	buckets  [len(durationBounds) + 1]atomic.Int64
-	nanos    atomic.Int64 // all durations together
+	vhost    runtime.OptionRef
+	rest     vhostCounts // of the requests that belong to no named vhost
 
 	mu     sync.Mutex
 	recent []counts // one a second, the oldest first
+	vhosts []*vhostCounts
+}
+
+// vhostCounts counts the requests of one vhost.
+type vhostCounts struct {
+	name    string
+	classes [6]atomic.Int64 // by the first digit of the status, 0 for all that is none of 1 to 5
+	buckets [len(durationBounds) + 1]atomic.Int64
+	nanos   atomic.Int64 // all durations together
+}
+
+func (c *vhostCounts) add(status int, took time.Duration) {
+	class := status / 100
+	if class < 1 || class > 5 {
+		class = 0
+	}
+	bucket := 0
+	for bucket < len(durationBounds) && took > durationBounds[bucket] {
+		bucket++
+	}
+	c.buckets[bucket].Add(1)
+	c.nanos.Add(int64(took))
+	c.classes[class].Add(1)
+}
+
+// maxVhosts bounds what a handler that makes names up can make.
+const maxVhosts = 1000
+
+// named returns the counts of a vhost.
+func (s *programStats) named(name string) (*vhostCounts, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.vhosts {
+		if v.name == name {
+			return v, nil
+		}
+	}
+	if len(s.vhosts) == maxVhosts {
+		return nil, fmt.Errorf("more than %d names", maxVhosts)
+	}
+	v := &vhostCounts{name: name}
+	s.vhosts = append(s.vhosts, v)
+	return v, nil
+}
+
+// all returns the counts of every vhost, of the requests without one first.
+func (s *programStats) all() []*vhostCounts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*vhostCounts{&s.rest}, s.vhosts...)
 }
 
 // counts are totals at one moment.
@@ -55,7 +105,7 @@ const recentSeconds = 5
 // statsOf returns the counters of the program; the first call has them count.
 func statsOf(b *runtime.Builder) *programStats {
 	return b.Shared(programStatsKey{}, func() any {
-		s := &programStats{started: time.Now()}
+		s := &programStats{started: time.Now(), vhost: b.Option(optionStatusVhost)}
 		s.recent = []counts{s.counts()}
 		b.Observe(runtime.Observer{Begin: s.begin, End: s.end})
 		stop := make(chan struct{})
@@ -68,20 +118,13 @@ func statsOf(b *runtime.Builder) *programStats {
 func (s *programStats) begin(*runtime.VRequest) { s.inFlight.Add(1) }
 
 func (s *programStats) end(vr *runtime.VRequest) {
-	class := vr.Response.Status / 100
-	if class < 1 || class > 5 {
-		class = 0
+	vhost, _ := vr.Option(s.vhost).(*vhostCounts)
+	if vhost == nil {
+		vhost = &s.rest
 	}
-	took := time.Since(vr.Started())
-	bucket := 0
-	for bucket < len(durationBounds) && took > durationBounds[bucket] {
-		bucket++
-	}
-	s.buckets[bucket].Add(1)
-	s.nanos.Add(int64(took))
+	vhost.add(vr.Response.Status, time.Since(vr.Started()))
 	s.out.Add(bytesSent(vr))
 	s.in.Add(bytesReceived(vr))
-	s.classes[class].Add(1)
 	s.inFlight.Add(-1)
 }
 
@@ -106,8 +149,10 @@ func (s *programStats) sample(stop <-chan struct{}) {
 
 func (s *programStats) counts() counts {
 	c := counts{At: time.Now(), Out: s.out.Load(), In: s.in.Load()}
-	for i := range c.Classes {
-		c.Classes[i] = s.classes[i].Load()
+	for _, v := range s.all() {
+		for i := range c.Classes {
+			c.Classes[i] += v.classes[i].Load()
+		}
 	}
 	return c
 }
@@ -125,8 +170,7 @@ type snapshot struct {
 	Addresses          []string
 	States             int
 	OneState           string // the place in the script that forced a single Lua state
-	Buckets            [len(durationBounds) + 1]int64
-	Durations          time.Duration // all together
+	Vhosts             []*vhostCounts
 
 	before counts // some seconds ago
 }
@@ -137,11 +181,8 @@ func (s *programStats) snapshot(p *runtime.Program) *snapshot {
 	snap := &snapshot{counts: s.counts(), InFlight: s.inFlight.Load(), Uptime: time.Since(s.started), Started: s.started,
 		Memory: memory[0].Value.Uint64(), Heap: memory[1].Value.Uint64(),
 		Goroutines: goruntime.NumGoroutine(), CPUs: goruntime.GOMAXPROCS(0), GoVersion: goruntime.Version(),
-		Script: p.Name(), Addresses: p.Addresses(), Durations: time.Duration(s.nanos.Load())}
+		Script: p.Name(), Addresses: p.Addresses(), Vhosts: s.all()}
 	snap.Requests = snap.requests()
-	for i := range snap.Buckets {
-		snap.Buckets[i] = s.buckets[i].Load()
-	}
 	var forced *runtime.Pos
 	if snap.States, forced = p.States(); forced != nil {
 		snap.OneState = forced.String()

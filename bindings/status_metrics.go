@@ -23,8 +23,10 @@ func metricsText(s *snapshot) string {
 		b.WriteString(name + " " + strconv.FormatFloat(value, 'f', -1, 64) + "\n")
 	}
 	metric(&b, "luaserve_requests_total", "counter", "Requests that are over, by the class of their status.")
-	for class, label := range []string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"} {
-		fmt.Fprintf(&b, "luaserve_requests_total{class=%q} %d\n", label, s.Classes[class])
+	for _, v := range s.Vhosts {
+		for class, label := range []string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"} {
+			fmt.Fprintf(&b, "luaserve_requests_total{%sclass=%q} %d\n", v.label(), label, v.classes[class].Load())
+		}
 	}
 	single("luaserve_requests_in_flight", "gauge", "Requests in progress, this one included.", float64(s.InFlight))
 	single("luaserve_response_bytes_total", "counter", "Bytes sent, reckoned as HTTP/1.1 with headers.", float64(s.Out))
@@ -39,17 +41,33 @@ func metricsText(s *snapshot) string {
 	return b.String()
 }
 
+// label tells the vhosts of a metric apart; requests without one have no such label.
+func (c *vhostCounts) label() string {
+	if c.name == "" {
+		return ""
+	}
+	escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(c.name)
+	return `vhost="` + escaped + `",`
+}
+
 func writeDurations(b *strings.Builder, s *snapshot) {
 	const name = "luaserve_request_duration_seconds"
 	metric(b, name, "histogram", "How long requests took until their answer was sent.")
-	var sum int64
-	for i, n := range s.Buckets {
-		sum += n
-		bound := "+Inf"
-		if i < len(durationBounds) {
-			bound = strconv.FormatFloat(durationBounds[i].Seconds(), 'f', -1, 64)
+	for _, v := range s.Vhosts {
+		var sum int64
+		for i := range v.buckets {
+			sum += v.buckets[i].Load()
+			bound := "+Inf"
+			if i < len(durationBounds) {
+				bound = strconv.FormatFloat(durationBounds[i].Seconds(), 'f', -1, 64)
+			}
+			fmt.Fprintf(b, "%s_bucket{%sle=%q} %d\n", name, v.label(), bound, sum)
 		}
-		fmt.Fprintf(b, "%s_bucket{le=%q} %d\n", name, bound, sum)
+		labels := ""
+		if v.name != "" {
+			labels = "{" + strings.TrimSuffix(v.label(), ",") + "}"
+		}
+		seconds := time.Duration(v.nanos.Load()).Seconds()
+		fmt.Fprintf(b, "%s_sum%s %s\n%s_count%s %d\n", name, labels, strconv.FormatFloat(seconds, 'f', -1, 64), name, labels, sum)
 	}
-	fmt.Fprintf(b, "%s_sum %s\n%s_count %d\n", name, strconv.FormatFloat(float64(s.Durations)/float64(time.Second), 'f', -1, 64), name, sum)
 }

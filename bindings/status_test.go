@@ -54,12 +54,38 @@ func TestStatusCounts(t *testing.T) {
 	}
 }
 
+// A request counts for the vhost that it was named last; the totals hold all of them.
+func TestStatusVhosts(t *testing.T) {
+	s := newGuard(t, `actions = { action.status.vhost "any",
+		when(request.path:prefix "/wiki", { action.status.vhost 'a "wiki"' }), when(request.path:eq "/none", { action.status.vhost() }),
+		when(request.path:eq "/metrics", { status.metrics() }), when(request.path:eq "/status", { status.info() }), respond "ok" }`, nil)
+	for _, target := range []string{"/", "/wiki", "/wiki/a", "/none"} {
+		s.get(target)
+	}
+	metrics := s.get("/metrics").Body.String()
+	for name, want := range map[string]string{
+		`luaserve_requests_total{vhost="any",class="2xx"}`:                       "1",
+		`luaserve_requests_total{vhost="a \"wiki\"",class="2xx"}`:                "2",
+		`luaserve_requests_total{class="2xx"}`:                                   "1",
+		`luaserve_request_duration_seconds_bucket{vhost="a \"wiki\"",le="+Inf"}`: "2",
+		`luaserve_request_duration_seconds_count{vhost="any"}`:                   "1",
+		`luaserve_request_duration_seconds_count`:                                "1",
+	} {
+		if got := plainNumber(t, metrics, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if got := plainNumber(t, s.get("/status?format=plain").Body.String(), "requests_abs"); got != "5" {
+		t.Errorf("%s requests in all, want 5", got)
+	}
+}
+
 // TestStatusMetricsFormat checks every line against the grammar of the text format, and
 // that a metric's lines follow its TYPE.
 func TestStatusMetricsFormat(t *testing.T) {
-	s := newGuard(t, statusScript, nil)
+	s := newGuard(t, strings.Replace(statusScript, "actions = {", "actions = { action.status.vhost 'a \"b\"',", 1), nil)
 	text := s.get("/metrics").Body.String()
-	line := regexp.MustCompile(`^(?:# HELP [a-z_]+ .+|# TYPE [a-z_]+ (?:counter|gauge|histogram)|([a-z_]+)(?:\{[a-z]+="[^"\\]*"\})? [0-9]+(?:\.[0-9]+)?)$`)
+	line := regexp.MustCompile(`^(?:# HELP [a-z_]+ .+|# TYPE [a-z_]+ (?:counter|gauge|histogram)|([a-z_]+)(?:\{[a-z]+="(?:[^"\\]|\\.)*"(?:,[a-z]+="[^"\\]*")*\})? [0-9]+(?:\.[0-9]+)?)$`)
 	current := ""
 	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		m := line.FindStringSubmatch(l)
