@@ -5,8 +5,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"luaserve/tests/backend"
 )
 
 // Nobody accepts, and no more connections may wait: Linux refuses them on a unix socket and lets
@@ -16,7 +14,7 @@ func TestFaultsOfTheBacklog(t *testing.T) {
 		{name: "unix", address: fullBacklog("unix"), options: "connect_timeout = 0.05", status: 504, log: "dial: connect: resource temporarily unavailable"},
 		{name: "TCP", address: fullBacklog("tcp"), options: "connect_timeout = 0.05", status: 504, log: "dial: .*timeout"},
 	} {
-		for _, protocol := range []backend.Protocol{backend.FCGI, backend.SCGI, backend.HTTP} {
+		for _, protocol := range protocols {
 			t.Run(f.name+"/"+string(protocol), func(t *testing.T) {
 				t.Parallel()
 				f.run(t, protocol, "")

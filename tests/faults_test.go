@@ -15,6 +15,8 @@ import (
 	"luaserve/tests/backend"
 )
 
+var protocols = []backend.Protocol{backend.FCGI, backend.SCGI, backend.HTTP}
+
 // fault is a row of the matrix: what a backend does wrong, what the client gets, what the log says.
 type fault struct {
 	name string
@@ -147,7 +149,7 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			for _, protocol := range []backend.Protocol{backend.FCGI, backend.SCGI, backend.HTTP} {
+			for _, protocol := range protocols {
 				if answer, ok := f.answer(protocol); ok {
 					t.Run(string(protocol), func(t *testing.T) { f.run(t, protocol, answer) })
 				}

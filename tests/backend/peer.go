@@ -107,6 +107,7 @@ func (p *Peer) Begin(length int, fields ...string) error {
 // Piece sends a piece of the body.
 func (p *Peer) Piece(text string) error {
 	switch {
+	case text == "": // would be the end
 	case p.Protocol == FCGI:
 		text = Stdout(text)
 	case p.chunked:
