@@ -270,12 +270,18 @@ func (c *chunk) read(p []byte) (n int, done bool, err error) {
 	return n, len(c.data) == 0, nil
 }
 
+// bodyError is a fault of a body itself, as opposed to one of sending it.
+type bodyError struct{ error }
+
+func (e bodyError) Unwrap() error { return e.error }
+
 // writeTo sends the queue to w piece by piece; flush is called after each piece of a
-// stream or of a source, which may be long in coming.
+// stream or of a source, which may be long in coming. Where the body is at fault and not w,
+// the error is a bodyError.
 func (q *ChunkQueue) writeTo(w io.Writer, flush func()) error {
 	for {
 		if err := q.fill(); err != nil {
-			return err
+			return bodyError{err}
 		}
 		if len(q.chunks) == 0 {
 			return nil
@@ -330,7 +336,7 @@ func (q *ChunkQueue) copyStream(w io.Writer, r io.Reader, flush func()) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return bodyError{err}
 		}
 	}
 }
@@ -343,7 +349,7 @@ func (q *ChunkQueue) writeFile(w io.Writer, c *chunk) error {
 	n, err := io.Copy(w, &io.LimitedReader{R: c.file, N: c.n})
 	q.sent += n
 	if err == nil && n < c.n {
-		return fmt.Errorf("file %s became shorter while it was sent", c.file.Name())
+		return bodyError{fmt.Errorf("file %s became shorter while it was sent", c.file.Name())}
 	}
 	return err
 }

@@ -44,7 +44,8 @@ type Reply struct {
 
 // WriteBody copies the body to w as it comes. After each piece of a stream it calls
 // flush, when that is not nil. An error means that the body is incomplete: a front end
-// must then cut the connection, so that the client can tell.
+// must then cut the connection, so that the client can tell. The log says why, as an error
+// unless the client is gone.
 func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 	if r.body == nil {
 		return nil
@@ -56,8 +57,8 @@ func (r *Reply) WriteBody(w io.Writer, flush func()) error {
 		w = &countedWriter{w, r.vr.sent}
 	}
 	err := r.body.writeTo(w, flush)
-	if r.vr != nil {
-		r.vr.cut = err != nil
+	if r.vr != nil && err != nil {
+		r.vr.cutOff(err)
 	}
 	return err
 }

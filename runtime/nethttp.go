@@ -42,7 +42,6 @@ func (p *Program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		flush = f.Flush
 	}
 	if err := reply.WriteBody(w, flush); err != nil {
-		p.log.Debug("response cut", "error", err, "path", r.URL.Path)
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -149,12 +149,28 @@ func (vr *VRequest) logFailure(status int, err error) {
 	if status < 500 {
 		level = slog.LevelInfo
 	}
+	vr.logError(level, "request failed", status, err)
+}
+
+// cutOff notes that the answer could not be sent to its end. The status is out already, so
+// only the log can say why.
+func (vr *VRequest) cutOff(err error) {
+	vr.cut = true
+	level := slog.LevelDebug
+	clientLeft := vr.ctx != nil && vr.ctx.Err() != nil
+	if _, ok := errors.AsType[bodyError](err); ok && !clientLeft {
+		level = slog.LevelError
+	}
+	vr.logError(level, "response cut", vr.Response.Status, err)
+}
+
+func (vr *VRequest) logError(level slog.Level, msg string, status int, err error) {
 	attrs := []any{"status", status, "method", vr.Request.Method, "host", vr.Request.URI.Host, "path", vr.Request.URI.Path, "error", err.Error()}
 	var le *LuaError
 	if errors.As(err, &le) && le.Traceback != "" {
 		attrs = append(attrs, "traceback", le.Traceback)
 	}
-	vr.Log().Log(context.Background(), level, "request failed", attrs...)
+	vr.Log().Log(context.Background(), level, msg, attrs...)
 }
 
 // makeReply decides on the body and the framing fields.

@@ -149,7 +149,7 @@ func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (
 	}
 	a.headDone.Store(true)
 	a.response = Response{Status: h.status, Header: h.fields, Length: h.length, Body: a, statusGiven: h.statusGiven}
-	a.noBody = a.isHead || h.status < 200 || h.status == 204 || h.status == 304
+	a.noBody = a.isHead || h.status == 204 || h.status == 304
 	if !a.noBody {
 		a.left = h.length
 	}

@@ -83,13 +83,13 @@ func parseHead(s string) (head, error) {
 	if redirect && !h.statusGiven {
 		h.status = 302
 	}
-	if h.status < 200 || h.status == 204 {
+	if h.status == 204 {
 		h.dropLength()
 	}
 	return h, nil
 }
 
-// dropLength removes Content-Length, which RFC 9110 section 8.6 forbids with 1xx and 204.
+// dropLength removes Content-Length, which RFC 9110 section 8.6 forbids with 204.
 func (h *head) dropLength() {
 	if h.length < 0 {
 		return
@@ -127,7 +127,8 @@ func parseField(line string) (Field, error) {
 }
 
 // parseStatus parses the value of a Status field: three digits, then the end or a space and
-// a reason (RFC 3875 section 6.3.3).
+// a reason (RFC 3875 section 6.3.3). Interim answers (1xx) are not an application's to give:
+// there is one head, and it is the final one.
 func parseStatus(v string) (int, error) {
 	if len(v) < 3 || len(v) > 3 && v[3] != ' ' && v[3] != '\t' {
 		return 0, badf("bad Status: %s", quote(v))
@@ -139,7 +140,7 @@ func parseStatus(v string) (int, error) {
 		}
 		code = code*10 + int(v[i]-'0')
 	}
-	if code < 100 {
+	if code < 200 {
 		return 0, badf("bad Status: %s", quote(v))
 	}
 	return code, nil

@@ -26,7 +26,7 @@ func TestParseHead(t *testing.T) {
 		{"status", "Status: 404 Not Found\nA: 1\n\n", 404, []Field{{"A", "1"}}, -1},
 		{"status in lower case", "status: 404\n\n", 404, nil, -1},
 		{"status in upper case, no reason", "STATUS:999\n\n", 999, nil, -1},
-		{"status last", "A: 1\nStatus: 100 \n\n", 100, []Field{{"A", "1"}}, -1},
+		{"status last", "A: 1\nStatus: 200 \n\n", 200, []Field{{"A", "1"}}, -1},
 		{"location", "Location: http://h/x\n\n", 302, []Field{{"Location", "http://h/x"}}, -1},
 		{"local location", "location: /x\n\n", 302, []Field{{"location", "/x"}}, -1},
 		{"location and status", "Location: /x\nStatus: 201\n\n", 201, []Field{{"Location", "/x"}}, -1},

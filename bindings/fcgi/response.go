@@ -12,7 +12,7 @@ import (
 
 // Response is the answer of an application.
 type Response struct {
-	// Status is that of the Status field (RFC 3875 section 6.3.3), from 100 to 999.
+	// Status is that of the Status field (RFC 3875 section 6.3.3), from 200 to 999.
 	// Without one it is 302 when there is a Location, else 200.
 	Status int
 	// Header has the fields in the application's order and spelling, duplicates
@@ -25,7 +25,7 @@ type Response struct {
 	// Body is never nil. Read returns io.EOF only after the application ended the
 	// request; what is missing then or earlier is an [Error]. A body shorter than
 	// Content-Length is an error that matches io.ErrUnexpectedEOF, a longer one is cut
-	// there. The body of an answer to HEAD, of 1xx, 204 and 304 is empty, whatever the
+	// there. The body of an answer to HEAD, of 204 and 304 is empty, whatever the
 	// application sends.
 	//
 	// Read returns as soon as there is something. Close ends the request if it has not

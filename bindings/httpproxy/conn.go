@@ -25,6 +25,7 @@ type conn struct {
 	ctx      context.Context // of the request
 	unwatch  func() bool     // ends watching it; false when it has ended already
 	answered bool            // a byte of an answer to this request was read
+	readErr  error           // why no more can be read
 	whole    bool            // the request was sent to its end
 	headLeft int             // bytes that a response head may still have, -1 behind it
 
@@ -51,7 +52,7 @@ var readBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16
 func (cn *conn) begin(ctx context.Context) {
 	cn.br = readBuffers.Get().(*bufio.Reader)
 	cn.br.Reset(cn)
-	cn.ctx, cn.answered, cn.whole = ctx, false, false
+	cn.ctx, cn.answered, cn.readErr, cn.whole = ctx, false, nil, false
 	cn.progress.Store(noAnswer)
 	cn.unwatch = context.AfterFunc(ctx, func() { cn.Net.Close() })
 }
@@ -109,6 +110,7 @@ func (cn *conn) Read(p []byte) (int, error) {
 	if cn.headLeft > 0 {
 		cn.headLeft -= n
 	}
+	cn.readErr = err
 	return n, err
 }
 
@@ -144,6 +146,8 @@ func (cn *conn) readHead(r *Request) (*http.Response, error) {
 		switch {
 		case err != nil && cn.headLeft == 0:
 			return nil, fmt.Errorf("the response head is larger than %d bytes", cn.config.MaxHeadBytes)
+		case err != nil && cn.readErr != nil:
+			return nil, cn.readErr // the parser takes a line that broke off for a whole one
 		case err != nil:
 			return nil, err
 		case resp.ProtoMajor != 1:

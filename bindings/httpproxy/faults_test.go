@@ -62,6 +62,7 @@ func TestTimeouts(t *testing.T) {
 	}{
 		{"head never comes", func(p *peer) { p.head(); stuck(p) }, func(c *Config) { c.ReadTimeout = short }, get(), "head"},
 		{"half a head", func(p *peer) { p.head(); p.send("HTTP/1.1 200"); stuck(p) }, func(c *Config) { c.ReadTimeout = short }, get(), "head"},
+		{"half a line", func(p *peer) { p.head(); p.send("HTTP/1.1 200 OK\r\nX"); stuck(p) }, func(c *Config) { c.ReadTimeout = short }, get(), "head"},
 		{"interim answer only", func(p *peer) { p.head(); p.send("HTTP/1.1 100 Continue\r\n\r\n"); stuck(p) }, func(c *Config) { c.ReadTimeout = short }, get(), "head"},
 		{"body stops", func(p *peer) { p.head(); p.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"); stuck(p) }, func(c *Config) { c.ReadTimeout = short }, get(), "body"},
 		{"upload is not taken", stuck, func(c *Config) { c.SendTimeout = short }, post(strings.Repeat("x", 10<<20)), "send"},

@@ -47,9 +47,6 @@ func (x *exchange) run(r *Request, head []byte) (*fcgi.Response, error) {
 	if err != nil && stuck {
 		return nil, classify(x.ctx, "send", x.config.Address, sendErr)
 	}
-	if err == nil && resp.Status < 200 {
-		err = fmt.Errorf("the answer has the status %d", resp.Status)
-	}
 	if err != nil {
 		return nil, classify(x.ctx, "head", x.config.Address, err)
 	}

@@ -234,7 +234,7 @@ func TestBadAnswers(t *testing.T) {
 		{"bogus line", "bogus\r\n\r\n", "head", false, "without a colon"},
 		{"no parsed header", "HTTP/1.1 200 OK\r\nX: y\r\n\r\n", "head", false, "without a colon"},
 		{"status 099", "Status: 099\r\n\r\n", "head", false, "bad Status"},
-		{"status 100", "Status: 100\r\n\r\n", "head", false, "status 100"},
+		{"status 100", "Status: 100\r\n\r\n", "head", false, "bad Status"},
 		{"bad length", "Content-Length: x\r\n\r\n", "head", false, "bad Content-Length"},
 		{"head of 70 KB", "X: " + strings.Repeat("y", 70_000) + "\r\n\r\n", "head", false, "larger than 65536"},
 		{"body too short", "Content-Length: 8\r\n\r\nbody", "body", true, "closed the connection"},

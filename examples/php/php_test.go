@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,8 +36,8 @@ func findFPM(t *testing.T) string {
 	return found[len(found)-1]
 }
 
-// startPHP runs php-fpm with a configuration of its own.
-func startPHP(t *testing.T) (stop func()) {
+// startPHP runs php-fpm with a configuration of its own, to which more lines may be added.
+func startPHP(t *testing.T, more ...string) (stop func()) {
 	t.Helper()
 	fpm := findFPM(t)
 	dir := ts.SocketDir(t)
@@ -53,7 +54,8 @@ pm.max_children = 4
 php_admin_value[post_max_size] = 64M
 php_admin_value[upload_max_filesize] = 64M
 php_admin_flag[log_errors] = on
-`, dir, socket)
+%s
+`, dir, socket, strings.Join(more, "\n"))
 	args := []string{"--nodaemonize", "--fpm-config", dir + "/fpm.conf", "-n"}
 	if os.Geteuid() == 0 {
 		config += "user = root\ngroup = root\n"
@@ -114,6 +116,43 @@ func TestSite(t *testing.T) {
 		ts.Get(t, site+"/index.php").Want(t, http.StatusServiceUnavailable)
 		ts.Get(t, site+"/style.css").Want(t, 200)
 	})
+}
+
+// Each process of php-fpm ends behind its first request, and its connection with it: 64 clients
+// see nothing of that.
+func TestOneRequestAProcess(t *testing.T) {
+	startPHP(t, "pm.max_requests = 1")
+	site, _ := ts.Serve(t, "site.lua")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // else it would repeat requests itself
+	ask := func(method, path, body, want string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, site+path, strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		got, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(got), want) {
+			t.Errorf("%s %s: got %s, %v\n%.500s", method, path, resp.Status, err, got)
+		}
+	}
+	var wg sync.WaitGroup
+	for c := range 64 {
+		wg.Go(func() {
+			for i := range 4 {
+				id := fmt.Sprintf("%d-%d.", c, i)
+				ask("GET", "/index.php?"+id, "", fmt.Sprintf("%q: %q", "QUERY_STRING", id))
+				body := strings.Repeat(id, 1+i*20_000)
+				ask("POST", "/upload.php", body, fmt.Sprintf("{\"length\":%d,\"sha256\":\"%x\"}\n", len(body), sha256.Sum256([]byte(body))))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func testEnvironment(t *testing.T, site string) {

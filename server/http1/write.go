@@ -201,7 +201,9 @@ func (c *conn) mayGoOn(reply *runtime.Reply) bool {
 // body that ends with the connection needs a reset, also below TLS and without its
 // close_notify. A unix socket cannot be reset; there a HTTP/1.0 client cannot tell.
 func (c *conn) abort(err error) {
-	c.srv.log.Debug("response cut", "error", err, "target", c.head.target)
+	if errors.Is(err, errLength) {
+		c.srv.log.Error("response cut", "error", err, "target", c.head.target)
+	}
 	if c.head.proto != "HTTP/1.0" {
 		return
 	}

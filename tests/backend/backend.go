@@ -65,7 +65,7 @@ func Start(dir string) (*Backend, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	b := &Backend{done: make(chan struct{}), conns: map[net.Conn]bool{}}
+	b := newBackend()
 	fcgi, scgi := filepath.Join(dir, "fcgi"), filepath.Join(dir, "scgi")
 	b.FCGI, b.SCGI = "unix:"+fcgi, "unix:"+scgi
 	for _, s := range []struct {
@@ -80,11 +80,19 @@ func Start(dir string) (*Backend, error) {
 		if s.path == "" {
 			b.HTTP = l.Addr().String()
 		}
-		b.listeners = append(b.listeners, l)
-		b.wg.Add(1)
-		go b.accept(l, s.serve)
+		b.serve(l, s.serve)
 	}
 	return b, nil
+}
+
+func newBackend() *Backend {
+	return &Backend{done: make(chan struct{}), conns: map[net.Conn]bool{}}
+}
+
+func (b *Backend) serve(l net.Listener, serve func(*conn) error) {
+	b.listeners = append(b.listeners, l)
+	b.wg.Add(1)
+	go b.accept(l, serve)
 }
 
 // listen opens a unix socket at path, or with an empty path a TCP port of five digits: the recorded

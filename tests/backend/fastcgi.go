@@ -1,7 +1,10 @@
 package backend
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
+	"io"
 	"strings"
 )
 
@@ -19,52 +22,71 @@ const (
 
 // fcgiRequest is a request of which not all records have come yet.
 type fcgiRequest struct {
-	params, stdin []byte
-	keep          bool // FCGI_KEEP_CONN
+	params []byte
+	stdin  bytes.Buffer
+	sink   io.Writer // takes the stdin in place of stdin, unless it is nil
+	keep   bool      // FCGI_KEEP_CONN
 }
 
-// serveFCGI reads records and answers each request when its stdin has ended.
+// serveFCGI answers each request when its stdin has ended.
 func serveFCGI(c *conn) error {
 	requests := map[uint16]*fcgiRequest{}
 	for {
-		head, err := c.readN(8)
+		id, r, err := c.readFCGI(requests, nil)
 		if err != nil {
 			return err
 		}
-		kind, id := head[1], binary.BigEndian.Uint16(head[2:])
-		data, err := c.readN(int(binary.BigEndian.Uint16(head[4:])))
-		if err != nil {
+		if err := c.answerFCGI(id, r); err != nil {
 			return err
 		}
-		if _, err := c.readN(int(head[6])); err != nil { // padding
-			return err
+		if !r.keep {
+			return nil
+		}
+	}
+}
+
+// readFCGI reads records until the stdin of a request has ended, and takes it out of requests,
+// those that have begun. The stdin goes to sink, unless that is nil.
+func (c *conn) readFCGI(requests map[uint16]*fcgiRequest, sink io.Writer) (uint16, *fcgiRequest, error) {
+	for {
+		kind, id, data, err := c.readRecord()
+		if err != nil {
+			return 0, nil, err
 		}
 		r := requests[id]
 		switch {
 		case kind == fcgiBegin:
 			if len(data) < 3 {
-				return errClose
+				return 0, nil, errClose
 			}
-			requests[id] = &fcgiRequest{keep: data[2]&1 != 0}
+			requests[id] = &fcgiRequest{sink: sink, keep: data[2]&1 != 0}
 		case kind == fcgiAbort:
 			delete(requests, id)
-			if err := c.send(fcgiEndRecord(id)); err != nil {
-				return err
-			}
+			err = c.send(fcgiEndRecord(id))
 		case kind == fcgiParams && r != nil:
 			r.params = append(r.params, data...)
 		case kind == fcgiStdin && r != nil && len(data) > 0:
-			r.stdin = append(r.stdin, data...)
+			_, err = cmp.Or[io.Writer](r.sink, &r.stdin).Write(data)
 		case kind == fcgiStdin && r != nil:
 			delete(requests, id)
-			if err := c.answerFCGI(id, r); err != nil {
-				return err
-			}
-			if !r.keep {
-				return nil
-			}
+			return id, r, nil
+		}
+		if err != nil {
+			return 0, nil, err
 		}
 	}
+}
+
+func (c *conn) readRecord() (kind byte, id uint16, data []byte, err error) {
+	head, err := c.readN(8)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	if data, err = c.readN(int(binary.BigEndian.Uint16(head[4:]))); err != nil {
+		return 0, 0, nil, err
+	}
+	_, err = c.readN(int(head[6])) // padding
+	return head[1], binary.BigEndian.Uint16(head[2:]), data, err
 }
 
 // answerFCGI sends what the plan says; errClose where the plan ends the connection.
@@ -73,7 +95,7 @@ func (c *conn) answerFCGI(id uint16, r *fcgiRequest) error {
 	if err != nil {
 		return err
 	}
-	p, err := newPlan(params, string(r.stdin))
+	p, err := newPlan(params, r.stdin.String())
 	if err != nil {
 		return err
 	}

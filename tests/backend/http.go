@@ -3,6 +3,7 @@ package backend
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -13,17 +14,17 @@ type httpRequest struct {
 	method, version string
 	params          []param
 	lower           map[string]string // headers by lower-case name
-	body            string
 }
 
 // serveHTTP answers requests until one of the two sides closes.
 func serveHTTP(c *conn) error {
 	for {
-		r, err := c.readHTTP()
+		var body strings.Builder
+		r, err := c.readHTTP(&body)
 		if err != nil {
 			return err
 		}
-		p, err := newPlan(r.params, r.body)
+		p, err := newPlan(r.params, body.String())
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,8 @@ func serveHTTP(c *conn) error {
 	}
 }
 
-func (c *conn) readHTTP() (*httpRequest, error) {
+// readHTTP reads a request; the body goes to sink.
+func (c *conn) readHTTP(sink io.Writer) (*httpRequest, error) {
 	head, err := c.readUntil("\r\n\r\n")
 	if err != nil {
 		return nil, err
@@ -59,16 +61,13 @@ func (c *conn) readHTTP() (*httpRequest, error) {
 	r.params = append(r.params, param{"QUERY_STRING", qs})
 
 	if strings.EqualFold(r.lower["transfer-encoding"], "chunked") {
-		r.body, err = c.readChunked()
-		return r, err
+		return r, c.readChunked(sink)
 	}
 	n, err := number(r.lower["content-length"], 0)
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.readN(n)
-	r.body = string(body)
-	return r, err
+	return r, c.copyN(sink, n)
 }
 
 // readUntil returns what stands before the next mark and skips the mark.
@@ -84,25 +83,22 @@ func (c *conn) readUntil(mark string) (string, error) {
 	return string(buf[:len(buf)-len(mark)]), nil
 }
 
-func (c *conn) readChunked() (string, error) {
-	var body strings.Builder
+func (c *conn) readChunked(sink io.Writer) error {
 	for {
 		line, err := c.readUntil("\r\n")
 		if err != nil {
-			return "", err
+			return err
 		}
 		size, _, _ := strings.Cut(line, ";")
 		n, err := strconv.ParseInt(strings.TrimSpace(size), 16, 32)
-		if err != nil || n < 0 {
-			return "", errClose
-		}
-		data, err := c.readN(int(n) + 2) // with the CRLF behind it
 		if err != nil {
-			return "", err
+			return errClose
 		}
-		body.Write(data[:n])
-		if n == 0 {
-			return body.String(), nil
+		if err := c.copyN(sink, int(n)); err != nil {
+			return err
+		}
+		if _, err := c.readN(2); err != nil || n == 0 { // the CRLF behind it
+			return err
 		}
 	}
 }

@@ -36,6 +36,15 @@ func (c *conn) readN(n int) ([]byte, error) {
 	return buf, err
 }
 
+// copyN copies exactly n bytes to sink as they come.
+func (c *conn) copyN(sink io.Writer, n int) error {
+	if n < 0 {
+		return errClose
+	}
+	_, err := io.CopyN(sink, c.r, int64(n))
+	return err
+}
+
 // send writes s in one call, so that what belongs together arrives together.
 func (c *conn) send(s string) error {
 	if s == "" {

@@ -1,26 +1,41 @@
 package backend
 
 import (
+	"io"
 	"strconv"
 	"strings"
 )
 
 // serveSCGI answers the one request of an SCGI connection.
 func serveSCGI(c *conn) error {
-	length, err := c.r.ReadString(':')
+	var body strings.Builder
+	params, err := c.readSCGI(&body)
 	if err != nil {
 		return err
+	}
+	p, err := newPlan(params, body.String())
+	if err != nil {
+		return err
+	}
+	return c.sendCGI(p)
+}
+
+// readSCGI reads a request and returns its headers; the body goes to sink.
+func (c *conn) readSCGI(sink io.Writer) ([]param, error) {
+	length, err := c.r.ReadString(':')
+	if err != nil {
+		return nil, err
 	}
 	n, err := strconv.Atoi(strings.TrimSuffix(length, ":"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	head, err := c.readN(n)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := c.readN(1); err != nil { // the "," behind the netstring
-		return err
+		return nil, err
 	}
 	fields := strings.Split(string(head), "\x00")
 	fields = fields[:len(fields)-1] // each field ends with a NUL
@@ -31,17 +46,9 @@ func serveSCGI(c *conn) error {
 	size, _ := lookup(params, "CONTENT_LENGTH")
 	bodyLen, err := number(size, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	body, err := c.readN(bodyLen)
-	if err != nil {
-		return err
-	}
-	p, err := newPlan(params, string(body))
-	if err != nil {
-		return err
-	}
-	return c.sendCGI(p)
+	return params, c.copyN(sink, bodyLen)
 }
 
 // sendCGI sends CGI output that ends with the connection.
