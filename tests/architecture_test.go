@@ -22,6 +22,7 @@ var allowedImports = map[string][]string{
 	"server":             {"runtime"},
 	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
 	"examples":           {"runtime", "server", "bindings", "scripts"},
+	"bench":              {},
 	"tests":              {"runtime", "server", "bindings", "scripts", "tests/backend"},
 }
 
@@ -34,6 +35,7 @@ var allowedModules = map[string][]string{
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},
 	"bindings/scgi":      {},
 	"bindings/httpproxy": {},
+	"bench":              {},
 }
 
 func TestImportsPointOneWay(t *testing.T) {
