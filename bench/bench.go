@@ -44,7 +44,7 @@ func (b *bench) httpSocket() string    { return filepath.Join(b.tmp, "http.sock"
 func (b *bench) htdocs() string        { return filepath.Join(b.tmp, "htdocs") }
 
 // run measures all workloads, one after another. An answer that is not the expected one
-// ends it.
+// ends it; returned are also then the results of the workloads before.
 func (b *bench) run(ctx context.Context, list []workload) ([]result, error) {
 	if err := os.Mkdir(b.htdocs(), 0o755); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (b *bench) run(ctx context.Context, list []workload) ([]result, error) {
 	for _, w := range list {
 		r, err := b.workload(ctx, w)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", w.Name, err)
+			return results, fmt.Errorf("%s: %w", w.Name, err)
 		}
 		results = append(results, r...)
 	}

@@ -104,16 +104,11 @@ func (o options) run(ctx context.Context) error {
 		r.Servers = append(r.Servers, version{s.name, v})
 	}
 	b := bench{settings: o.settings, servers: servers, drive: wrk(client, o.Workers, o.Connections), log: os.Stderr, tmp: tmp}
-	if r.Results, err = b.run(ctx, list); err != nil {
+	r.Results, err = b.run(ctx, list)
+	if err := errors.Join(err, r.save(o.out)); err != nil || o.write == "" {
 		return err
 	}
-	if err := r.save(o.out); err != nil {
-		return err
-	}
-	if o.write != "" {
-		return r.embed(o.write)
-	}
-	return nil
+	return r.embed(o.write)
 }
 
 // selectWorkloads returns those whose name the expression matches.

@@ -24,7 +24,7 @@ type driver func(ctx context.Context, addr string, ask exchange, duration time.D
 // workers.
 func wrk(program string, threads, connections int) driver {
 	return func(ctx context.Context, addr string, ask exchange, duration time.Duration) (load, error) {
-		cmd := exec.CommandContext(ctx, program, "--latency",
+		cmd := exec.CommandContext(ctx, program, "--latency", "--timeout", "30s",
 			"-t", strconv.Itoa(threads), "-c", strconv.Itoa(connections), "-d", fmt.Sprintf("%.0fs", duration.Seconds()),
 			"-H", "Host: "+ask.hostOrDefault(), "http://"+addr+ask.path)
 		out, err := cmd.CombinedOutput()
@@ -37,7 +37,7 @@ func wrk(program string, threads, connections int) driver {
 
 var (
 	wrkTotal  = regexp.MustCompile(`(?m)^ *(\d+) requests in ([0-9.]+(?:us|ms|s|m|h)),`)
-	wrkP99    = regexp.MustCompile(`(?m)^ *99% +([0-9.]+(?:us|ms|s|m|h))$`)
+	wrkP99    = regexp.MustCompile(`(?m)^ *99% +([0-9.]+(?:us|ms|s|m|h)) *$`)
 	wrkErrors = regexp.MustCompile(`(?m)^ *(Socket errors: .*|Non-2xx or 3xx responses: .*)$`)
 )
 

@@ -27,6 +27,10 @@ func TestParseWrk(t *testing.T) {
 		t.Errorf("got %+v, %v, expected %+v", l, err, want)
 	}
 	change := strings.NewReplacer
+	want.p99 = 1200 * time.Millisecond
+	if l, err := parseWrk(change("5.80ms", "1.20s ").Replace(wrkOutput)); err != nil || l != want {
+		t.Errorf("a unit of one letter, padded: got %+v, %v, expected %+v", l, err, want)
+	}
 	for name, text := range map[string]string{
 		"Socket errors: connect 0, read 1, write 0, timeout 3": change("Requests/sec", "  Socket errors: connect 0, read 1, write 0, timeout 3\nRequests/sec").Replace(wrkOutput),
 		"Non-2xx or 3xx responses: 7":                          change("Requests/sec", "  Non-2xx or 3xx responses: 7\nRequests/sec").Replace(wrkOutput),
