@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	goruntime "runtime"
 	"strings"
 )
@@ -22,6 +24,15 @@ func thisMachine() machine {
 	load, _ := os.ReadFile("/proc/loadavg")
 	return machine{Processor: cpuModel(string(cpu)), Cores: goruntime.NumCPU(),
 		Kernel: "Linux " + strings.TrimSpace(string(kernel)), Load: strings.Join(firstFields(string(load), 3), " ")}
+}
+
+// checkout returns the commit of the working directory, and whether it was changed since.
+func checkout(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "" // no git, or no repository
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func cpuModel(cpuinfo string) string {

@@ -95,7 +95,7 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := report{Date: time.Now(), Machine: thisMachine(), Settings: o.settings}
+	r := report{Date: time.Now(), Commit: checkout(ctx), Machine: thisMachine(), Settings: o.settings}
 	for _, s := range servers {
 		v, err := s.printVersion()
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 // report is all that is known after the measurements.
 type report struct {
 	Date     time.Time
+	Commit   string // of the checkout, empty without git
 	Machine  machine
 	Settings settings
 	Servers  []version
@@ -46,12 +47,28 @@ func (r report) ratio(x result, value func(result) spread) string {
 	if !ok || value(base).Median == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f", value(x).Median/value(base).Median)
+	return factor(value(x).Median / value(base).Median)
+}
+
+// factor prints a ratio with two or three digits that count.
+func factor(ratio float64) string {
+	switch {
+	case ratio < 0.1:
+		return fmt.Sprintf("%.4f", ratio)
+	case ratio < 10:
+		return fmt.Sprintf("%.2f", ratio)
+	default:
+		return fmt.Sprintf("%.0f", ratio)
+	}
 }
 
 // markdown writes what was measured on what, an overview, and all numbers.
 func (r report) markdown(out io.Writer) {
-	fmt.Fprintf(out, "Measured on %s: %s.\n\n", r.Date.Format("2006-01-02"), r.Machine)
+	at := ""
+	if r.Commit != "" {
+		at = " at commit " + r.Commit
+	}
+	fmt.Fprintf(out, "Measured on %s%s: %s.\n\n", r.Date.Format("2006-01-02"), at, r.Machine)
 	fmt.Fprintf(out, "%d rounds of %s, %d connections; %d workers a server, %d threads of wrk.\n\n",
 		r.Settings.Rounds, r.Settings.Duration, r.Settings.Connections, r.Settings.Workers, r.Settings.Workers)
 	for _, s := range r.Servers {

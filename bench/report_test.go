@@ -47,10 +47,19 @@ func TestMicros(t *testing.T) {
 	}
 }
 
+func TestFactor(t *testing.T) {
+	for ratio, want := range map[float64]string{0.00631: "0.0063", 0.331: "0.33", 1.784: "1.78", 330.75: "331"} {
+		if got := factor(ratio); got != want {
+			t.Errorf("%g: got %s, expected %s", ratio, got, want)
+		}
+	}
+}
+
 // example is a report of two servers, one of which has no Lua.
 func example() report {
 	return report{
 		Date:     time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC),
+		Commit:   "c0ffee",
 		Machine:  machine{Processor: "Fast <1>", Cores: 2, Kernel: "Linux 6.1", Load: "0.1 0.2 0.3"},
 		Settings: settings{Rounds: 2, Duration: time.Second, Connections: 64, Workers: 2},
 		Servers:  []version{{"luaserve", "luaserve devel"}, {"caddy", "2.6.2"}},
@@ -68,7 +77,7 @@ func TestMarkdown(t *testing.T) {
 	var out strings.Builder
 	example().markdown(&out)
 	for _, line := range []string{
-		"Measured on 2026-11-24: Fast <1>, 2 cores, Linux 6.1; load before: 0.1 0.2 0.3.",
+		"Measured on 2026-11-24 at commit c0ffee: Fast <1>, 2 cores, Linux 6.1; load before: 0.1 0.2 0.3.",
 		"2 rounds of 1s, 64 connections; 2 workers a server, 2 threads of wrk.",
 		"- caddy: `2.6.2`",
 		"| workload | luaserve | caddy |",
@@ -168,5 +177,15 @@ func TestEmbed(t *testing.T) {
 		if string(read(t, dir, "page.md")) != text {
 			t.Errorf("%q was changed", text)
 		}
+	}
+}
+
+func TestPageHasItsBlock(t *testing.T) {
+	page, err := os.ReadFile("../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replaceBlock(string(page), "x"); err != nil {
+		t.Error(err)
 	}
 }
