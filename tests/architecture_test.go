@@ -24,6 +24,7 @@ var allowedImports = map[string][]string{
 	"server":             {"runtime"},
 	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
 	"examples":           {"runtime", "server", "bindings", "scripts"},
+	"bench":              {},
 	"tests":              {"runtime", "server", "bindings", "scripts", "tests/backend"},
 }
 
@@ -38,6 +39,7 @@ var allowedModules = map[string][]string{
 	"bindings/cgi":       {},
 	"bindings/httpproxy": {},
 	"bindings/memcached": {},
+	"bench":              {},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -39,7 +39,7 @@ func TestFaults(t *testing.T) {
 		{"bogus line", `printf 'bogus\n\n'; sleep 60`, Config{}, "head", upstream.BadResponse, "without a colon", ""},
 		{"no parsed header", `printf 'HTTP/1.1 200 OK\nX: y\n\n'`, Config{}, "head", upstream.BadResponse, "without a colon", ""},
 		{"status abc", `printf 'Status: abc\n\n'; sleep 60`, Config{}, "head", upstream.BadResponse, "bad Status", ""},
-		{`bad Status: "100"`, `printf 'Status: 100\n\n'`, Config{}, "head", upstream.BadResponse, "status 100", ""},
+		{"status 100", `printf 'Status: 100\n\n'`, Config{}, "head", upstream.BadResponse, `bad Status: "100"`, ""},
 		{"head of 70 KB", `printf 'X: '; head -c 70000 /dev/zero | tr '\0' y; sleep 60`, Config{}, "head", upstream.BadResponse, "larger than 65536", ""},
 		{"head without end", `while :; do echo 'X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy'; done`, Config{MaxHeadBytes: 1000}, "head", upstream.BadResponse, "larger than 1000", ""},
 		{"sleeps for ever", `sleep 60`, Config{Timeout: patience}, "head", upstream.Timeout, "no progress for 1s", ""},
