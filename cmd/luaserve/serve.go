@@ -39,6 +39,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		}
 	}
 	log := a.logger()
+	tuneMemory(log)
 	loader := siteLoader{log: log}
 	s, err := server.New(server.Config{Site: o.site, Listen: o.listen, Load: loader.load, Log: log})
 	if err != nil {
