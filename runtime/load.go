@@ -72,8 +72,8 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	}
 	l.sources[name] = true
 	st := l.st
-	if !l.mayUseSetups { // a request waits for a handler file
-		ctx, cancel := context.WithTimeoutCause(context.Background(), l.prog.luaBudget, errBudget)
+	if budget := l.prog.luaLimits.budget; !l.mayUseSetups && budget > 0 { // a request waits for a handler file
+		ctx, cancel := context.WithTimeoutCause(context.Background(), budget, errBudget)
 		defer cancel()
 		st.L.SetContext(ctx)
 		defer st.L.RemoveContext()
