@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
 // Config says how [Load] makes a program of a script.
@@ -48,6 +50,7 @@ type Program struct {
 	log        *slog.Logger
 	luaLimits  luaLimits
 	maxString  int
+	concat     *lua.LFunction
 	maxBody    int64
 	host       map[string]HostValue
 	values     map[any]any
@@ -109,7 +112,7 @@ func newProgram(cfg Config) (*Program, error) {
 	}
 	p := &Program{
 		registry: reg, scripts: cfg.Scripts, log: cfg.Log, host: cfg.Host, values: cfg.Values,
-		luaLimits: luaLimits{cfg.LuaBudget, cfg.MaxLuaMemory}, maxString: cfg.MaxLuaString, maxBody: cfg.MaxBufferedBody,
+		luaLimits: luaLimits{cfg.LuaBudget, cfg.MaxLuaMemory}, maxString: cfg.MaxLuaString, concat: newConcat(cfg.MaxLuaString), maxBody: cfg.MaxBufferedBody,
 	}
 	if err := checkHost(cfg.Host); err != nil {
 		return nil, err

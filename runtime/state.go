@@ -63,10 +63,11 @@ type call struct {
 }
 
 // luaOptions grow a thread's registry in big steps (a step of 4096 is three times faster
-// than the default of 32) up to a bound that a runaway recursion hits first.
+// than the default of 32). Its bound of 2 MiB leaves room for the 200 calls of the deepest
+// recursion and for unpack with 80,000 values more; a thread keeps what it grew to.
 var luaOptions = lua.Options{
 	RegistrySize:     512,
-	RegistryMaxSize:  1 << 19,
+	RegistryMaxSize:  1 << 17,
 	RegistryGrowStep: 4096,
 	CallStackSize:    200,
 	SkipOpenLibs:     true,
@@ -77,7 +78,8 @@ func newState(h *heap) *state {
 	L := lua.NewState(luaOptions)
 	st := &state{heap: h, L: L, metatables: map[*Object]*lua.LTable{}, metas: L.NewTable()}
 	st.dog.init()
-	openLibraries(L, h.prog.maxString)
+	openLibraries(L, h.prog)
+	st.metas.RawSetString("concat", h.prog.concat) // among the built-in functions, for forks
 	st.base = L.G.Global
 	st.envMeta = L.NewTable()
 	st.env = L.NewTable()
@@ -91,7 +93,7 @@ func newState(h *heap) *state {
 	return st
 }
 
-func openLibraries(L *lua.LState, maxString int) {
+func openLibraries(L *lua.LState, prog *Program) {
 	for _, lib := range []struct {
 		name string
 		open lua.LGFunction
@@ -104,7 +106,8 @@ func openLibraries(L *lua.LState, maxString int) {
 		L.Push(lua.LString(lib.name))
 		L.Call(1, 0)
 	}
-	luastring.Open(L, maxString)
+	luastring.Open(L, prog.maxString)
+	openCompiler(L, prog)
 	openCoroutines(L)
 	// a script must not be able to end the server that runs it
 	if os, ok := L.G.Global.RawGetString("os").(*lua.LTable); ok {

@@ -94,7 +94,28 @@ actions = {
 			t.Errorf("after %s: body %q\n%s", path, body, s.log)
 		}
 	}
-	if n := strings.Count(s.log.String(), "memory"); n != 3 {
-		t.Errorf("%d of 3 errors say why:\n%s", n, s.log)
+	if n := strings.Count(s.log.String(), "the memory that a Lua call may take is used up"); n != 2 {
+		t.Errorf("%d of 2 errors say why:\n%s", n, s.log)
+	}
+	if !strings.Contains(s.log.String(), "resulting string too large") {
+		t.Errorf("nothing about the string:\n%s", s.log)
+	}
+}
+
+// Lists as long as those of Lua 5.1 fit on the stack, and longer ones are an error.
+func TestLongArgumentLists(t *testing.T) {
+	s := load(t, say+`
+local t = {} for i = 1, 7000 do t[i] = 65 end
+actions = {
+  when(request.path:eq "/bomb", function(vr) return say(vr, tostring(pcall(unpack, {}, 1, 1e8))) end),
+  function(vr) say(vr, #string.char(unpack(t)) .. " " .. select("#", ("x"):rep(7000):byte(1, -1))) end,
+}`)
+	for range 2 {
+		if _, body := s.get("/"); body != "7000 7000" {
+			t.Errorf("body %q", body)
+		}
+		if _, body := s.get("/bomb"); body != "false" {
+			t.Errorf("unpack of 100,000,000 values: %q", body)
+		}
 	}
 }

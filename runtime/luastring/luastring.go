@@ -21,9 +21,7 @@ const DefaultMaxLen = 64 << 20
 // are named above, where these are open. Strings get the string table as their metatable's
 // __index. maxLen bounds the length of results, in bytes; 0 means [DefaultMaxLen].
 func Open(L *lua.LState, maxLen int) {
-	if maxLen <= 0 {
-		maxLen = DefaultMaxLen
-	}
+	maxLen = lengthLimit(maxLen)
 	mod := L.RegisterModule(lua.StringLibName, nil).(*lua.LTable)
 	install(L, mod, maxLen, map[string]function{
 		"byte": strByte, "char": strChar, "dump": strDump, "find": strFind, "format": strFormat, "gmatch": strGmatch,
@@ -41,6 +39,13 @@ func Open(L *lua.LState, maxLen int) {
 	if os, ok := L.G.Global.RawGetString(lua.OsLibName).(*lua.LTable); ok {
 		install(L, os, maxLen, map[string]function{"date": osDate})
 	}
+}
+
+func lengthLimit(maxLen int) int {
+	if maxLen <= 0 {
+		return DefaultMaxLen
+	}
+	return maxLen
 }
 
 // function is a library function; it leaves its results on the stack and returns their number.

@@ -145,7 +145,7 @@ func (m *matcher) set(p, next int) *set {
 	if known := m.moreSets[p]; known != nil {
 		return known
 	}
-	bits := parseSet(m.pat[p+1 : next-1])
+	bits := parseSet(m.pat[p+1 : next])
 	if m.numSets < len(m.sets) {
 		known := &m.sets[m.numSets]
 		m.numSets++

@@ -51,14 +51,16 @@ var classes = func() (table [256]*set) {
 	return
 }()
 
-// parseSet reads the text between the brackets of a [set], which is well formed: what
-// follows a % is there.
+// parseSet reads the text of a set, from behind its opening bracket to its closing one. A %
+// that was the end of a range may be followed by the closing bracket, and takes it along.
 func parseSet(text string) (s set) {
+	last := len(text) - 1
 	negated := text[0] == '^'
+	i := 0
 	if negated {
-		text = text[1:]
+		i = 1
 	}
-	for i := 0; i < len(text); i++ {
+	for ; i < last; i++ {
 		switch {
 		case text[i] == '%':
 			i++
@@ -67,7 +69,7 @@ func parseSet(text string) (s set) {
 			} else {
 				s.add(text[i])
 			}
-		case i+2 < len(text) && text[i+1] == '-':
+		case i+2 < last && text[i+1] == '-':
 			s.addRange(text[i], text[i+2])
 			i += 2
 		default:
