@@ -6,9 +6,54 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// argError raises the error about argument n.
+// argError raises the error about argument n. In a call like s:rep(n) the arguments are
+// counted without s.
 func (c call) argError(n int, msg string) {
+	if c.isMethodCall() {
+		n--
+		if n == 0 {
+			c.fail("calling '%s' on bad self (%s)", c.name, msg)
+		}
+	}
 	c.fail("bad argument #%d to '%s' (%s)", n, c.name, msg)
+}
+
+// isMethodCall reports whether the calls of this function in the line that runs are all
+// written with a colon. Which of them runs gopher-lua does not tell.
+func (c call) isMethodCall() bool {
+	place, ok := c.L.GetStack(1)
+	if !ok {
+		return false
+	}
+	value, err := c.L.GetInfo("fl", place, lua.LNil)
+	caller, ok := value.(*lua.LFunction)
+	if err != nil || !ok || caller.IsG {
+		return false
+	}
+	found := false
+	for _, site := range caller.Proto.DbgCalls {
+		if site.Name != c.name || caller.Proto.DbgSourcePositions[site.Pc] != place.CurrentLine {
+			continue
+		}
+		if !loadsMethod(caller.Proto.Code, site.Pc) {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// loadsMethod reports whether the instruction that loads the function for the call at pc
+// is the one for a method: the last one before that stores into the register of the call.
+func loadsMethod(code []uint32, pc int) bool {
+	opcode := func(inst uint32) int { return int(inst >> 26) }
+	register := func(inst uint32) uint32 { return inst >> 18 & 0xff }
+	for i := pc - 1; i >= 0; i-- {
+		if register(code[i]) == register(code[pc]) {
+			return opcode(code[i]) == lua.OP_SELF
+		}
+	}
+	return false
 }
 
 func (c call) typeError(n int, expected string) {
@@ -29,7 +74,11 @@ func (c call) any(n int) lua.LValue {
 
 // str returns argument n, a string or a number.
 func (c call) str(n int) string {
-	s, ok := text(c.L.Get(n))
+	v := c.L.Get(n)
+	if s, ok := v.(lua.LString); ok {
+		return string(s)
+	}
+	s, ok := text(v)
 	if !ok {
 		c.typeError(n, "string")
 	}
@@ -69,10 +118,18 @@ func (c call) number(n int) float64 {
 }
 
 // integer returns argument n without its fraction.
-func (c call) integer(n int) int { return int(toInt64(c.number(n))) }
+func (c call) integer(n int) int {
+	if v, ok := c.L.Get(n).(lua.LNumber); ok {
+		return int(toInt64(float64(v)))
+	}
+	return int(toInt64(c.number(n)))
+}
 
 func (c call) optInteger(n, otherwise int) int {
-	if c.L.Get(n) == lua.LNil {
+	switch v := c.L.Get(n).(type) {
+	case lua.LNumber:
+		return int(toInt64(float64(v)))
+	case *lua.LNilType:
 		return otherwise
 	}
 	return c.integer(n)

@@ -180,7 +180,11 @@ func (g generator) plain() string {
 	place := func() string {
 		return pick(g, fmt.Sprint(g.IntN(20)-10), fmt.Sprint(g.IntN(5)), "nil", "2.7", "-1.2", "'3'", "1e10", "-1e10")
 	}
-	switch g.IntN(10) {
+	switch g.IntN(12) {
+	case 10:
+		return fmt.Sprintf("return n((%s):%s(%s, %s))", quote(g.subject()), pick(g, "rep", "find", "gsub", "sub", "upper", "format"), pick(g, "nil", "{}", "2", "'a'"), pick(g, "nil", "{}", "2"))
+	case 11:
+		return fmt.Sprintf("local o = { f = string.%[1]s, %[1]s = string.%[1]s } return n(o:%[1]s())", pick(g, "rep", "find", "upper", "len"))
 	case 0:
 		return fmt.Sprintf("return n(string.sub(%s, %s, %s))", s, place(), place())
 	case 1:

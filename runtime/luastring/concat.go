@@ -9,9 +9,9 @@ import (
 // __concat metamethod, from the right to the left. maxLen bounds the length of the result,
 // in bytes; 0 means [DefaultMaxLen]. The function belongs to no state.
 func Concat(maxLen int) lua.LGFunction {
-	maxLen = lengthLimit(maxLen)
+	def := &definition{"concat", lengthLimit(maxLen)}
 	return func(L *lua.LState) int {
-		c := call{L, "concat", maxLen}
+		c := call{L, def}
 		right := L.Get(-1)
 		for i := L.GetTop() - 1; i > 0; {
 			first := i

@@ -53,15 +53,21 @@ type function func(c call) int
 
 func install(L *lua.LState, into *lua.LTable, maxLen int, functions map[string]function) {
 	for name, f := range functions {
-		into.RawSetString(name, L.NewFunction(func(L *lua.LState) int { return f(call{L, name, maxLen}) }))
+		def := &definition{name, maxLen}
+		into.RawSetString(name, L.NewFunction(func(L *lua.LState) int { return f(call{L, def}) }))
 	}
+}
+
+// definition is what all calls of a library function have in common.
+type definition struct {
+	name   string // for messages
+	maxLen int    // of results
 }
 
 // call is one call of a library function.
 type call struct {
-	L      *lua.LState
-	name   string // of the function, for messages
-	maxLen int
+	L *lua.LState
+	*definition
 }
 
 // checkTime raises what the virtual machine raises when the context of its thread is done.
