@@ -96,6 +96,9 @@ func (c *comparer) compare(t *testing.T, line string) {
 	defer cancel()
 	c.L.SetContext(ctx)
 	got := eval(t, c.L, line)
+	if strings.Contains(got, "runtime error") {
+		t.Errorf("%s: a Go panic: %s", line, got)
+	}
 	if ctx.Err() != nil || c.oracle == nil {
 		return // too slow is no difference
 	}
