@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
-	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
 )
 
@@ -66,14 +65,14 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	proto, err := compile(src, name)
+	proto, err := compile(skipShebang(src), name, l.prog.concat)
 	if err != nil {
 		return nil, err
 	}
 	l.sources[name] = true
 	st := l.st
-	if !l.mayUseSetups { // a request waits for a handler file
-		ctx, cancel := context.WithTimeoutCause(context.Background(), l.prog.luaBudget, errBudget)
+	if budget := l.prog.luaLimits.budget; !l.mayUseSetups && budget > 0 { // a request waits for a handler file
+		ctx, cancel := context.WithTimeoutCause(context.Background(), budget, errBudget)
 		defer cancel()
 		st.L.SetContext(ctx)
 		defer st.L.RemoveContext()
@@ -107,20 +106,17 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	return globals, nil
 }
 
-func compile(src []byte, name string) (*lua.FunctionProto, error) {
-	chunk, err := parse.Parse(bytes.NewReader(skipShebang(src)), name)
+// compile compiles a script; concat is what joins its strings.
+func compile(src []byte, name string, concat *lua.LFunction) (*lua.FunctionProto, error) {
+	chunk, err := parse.Parse(bytes.NewReader(src), name)
 	if err != nil {
 		return nil, syntaxError(err, src, name)
 	}
-	proto, err := compileChunk(chunk, name)
+	proto, err := compileChunk(chunk, name, concat)
 	if err != nil {
 		return nil, &LoadError{Pos: Pos{File: name}, Msg: err.Error(), cause: err}
 	}
 	return proto, nil
-}
-
-func compileChunk(chunk []ast.Stmt, name string) (*lua.FunctionProto, error) {
-	return lua.Compile(chunk, name)
 }
 
 // skipShebang blanks a first line that begins with "#", as Lua's own loader does.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
 // Config says how [Load] makes a program of a script.
@@ -23,6 +25,13 @@ type Config struct {
 	// LuaBudget is how long a Lua call may run, not counting the time in which it waits;
 	// 0 means 5 s, a negative value no limit.
 	LuaBudget time.Duration
+	// MaxLuaMemory bounds what one Lua call may take, in bytes: how much the heap of the
+	// process grows while it runs, looked at every 20 ms. 0 means 512 MiB, a negative value
+	// no limit.
+	MaxLuaMemory int64
+	// MaxLuaString bounds the strings that Lua's library functions make, in bytes; 0 means
+	// 64 MiB. A longer one is a Lua error.
+	MaxLuaString int
 	// MaxBufferedBody bounds a request body of unknown length that must be buffered, in
 	// bytes; 0 means 64 MiB.
 	MaxBufferedBody int64
@@ -39,7 +48,9 @@ type Program struct {
 	registry   *registry
 	scripts    fs.FS
 	log        *slog.Logger
-	luaBudget  time.Duration
+	luaLimits  luaLimits
+	maxString  int
+	concat     *lua.LFunction
 	maxBody    int64
 	host       map[string]HostValue
 	values     map[any]any
@@ -107,15 +118,21 @@ func newProgram(cfg Config) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{registry: reg, scripts: cfg.Scripts, log: cfg.Log, luaBudget: cfg.LuaBudget, maxBody: cfg.MaxBufferedBody, host: cfg.Host, values: cfg.Values}
+	p := &Program{
+		registry: reg, scripts: cfg.Scripts, log: cfg.Log, host: cfg.Host, values: cfg.Values,
+		luaLimits: luaLimits{cfg.LuaBudget, cfg.MaxLuaMemory}, maxString: cfg.MaxLuaString, concat: newConcat(cfg.MaxLuaString), maxBody: cfg.MaxBufferedBody,
+	}
 	if err := checkHost(cfg.Host); err != nil {
 		return nil, err
 	}
 	if p.log == nil {
 		p.log = slog.Default()
 	}
-	if p.luaBudget == 0 {
-		p.luaBudget = 5 * time.Second
+	if p.luaLimits.budget == 0 {
+		p.luaLimits.budget = 5 * time.Second
+	}
+	if p.luaLimits.memory == 0 {
+		p.luaLimits.memory = 512 << 20
 	}
 	if p.maxBody == 0 {
 		p.maxBody = 64 << 20

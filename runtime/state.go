@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -9,6 +8,8 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"luaserve/runtime/luastring"
 )
 
 // heap is a loaded Lua heap: the script's, or that of a lua.handler file. It has one or
@@ -58,13 +59,15 @@ type call struct {
 	thread  *lua.LState
 	inner   *lua.LState   // the coroutine in which the call waits, thread itself when in none
 	used    time.Duration // of the time budget, before the last wait
+	stopped error         // by the watchdog, before the last wait
 }
 
 // luaOptions grow a thread's registry in big steps (a step of 4096 is three times faster
-// than the default of 32) up to a bound that a runaway recursion hits first.
+// than the default of 32). Its bound of 2 MiB leaves room for the 200 calls of the deepest
+// recursion and for unpack with 80,000 values more; a thread keeps what it grew to.
 var luaOptions = lua.Options{
 	RegistrySize:     512,
-	RegistryMaxSize:  1 << 19,
+	RegistryMaxSize:  1 << 17,
 	RegistryGrowStep: 4096,
 	CallStackSize:    200,
 	SkipOpenLibs:     true,
@@ -75,7 +78,8 @@ func newState(h *heap) *state {
 	L := lua.NewState(luaOptions)
 	st := &state{heap: h, L: L, metatables: map[*Object]*lua.LTable{}, metas: L.NewTable()}
 	st.dog.init()
-	openLibraries(L)
+	openLibraries(L, h.prog)
+	st.metas.RawSetString("concat", h.prog.concat) // among the built-in functions, for forks
 	st.base = L.G.Global
 	st.envMeta = L.NewTable()
 	st.env = L.NewTable()
@@ -89,19 +93,21 @@ func newState(h *heap) *state {
 	return st
 }
 
-func openLibraries(L *lua.LState) {
+func openLibraries(L *lua.LState, prog *Program) {
 	for _, lib := range []struct {
 		name string
 		open lua.LGFunction
 	}{
 		{lua.LoadLibName, lua.OpenPackage}, {lua.BaseLibName, lua.OpenBase}, {lua.TabLibName, lua.OpenTable},
-		{lua.StringLibName, lua.OpenString}, {lua.MathLibName, lua.OpenMath}, {lua.OsLibName, lua.OpenOs},
-		{lua.IoLibName, lua.OpenIo}, {lua.CoroutineLibName, lua.OpenCoroutine}, {lua.DebugLibName, lua.OpenDebug},
+		{lua.MathLibName, lua.OpenMath}, {lua.OsLibName, lua.OpenOs}, {lua.IoLibName, lua.OpenIo},
+		{lua.CoroutineLibName, lua.OpenCoroutine}, {lua.DebugLibName, lua.OpenDebug},
 	} {
 		L.Push(L.NewFunction(lib.open))
 		L.Push(lua.LString(lib.name))
 		L.Call(1, 0)
 	}
+	luastring.Open(L, prog.maxString)
+	openCompiler(L, prog)
 	openCoroutines(L)
 	// a script must not be able to end the server that runs it
 	if os, ok := L.G.Global.RawGetString("os").(*lua.LTable); ok {
@@ -155,6 +161,9 @@ func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) ([]l
 		// the thread is not reused: an error may have left frames behind
 		return nil, st.luaError(err)
 	}
+	if cause := st.dog.expired(); cause != nil { // a pcall was the last thing that it did
+		return nil, &LuaError{Msg: cause.Error()}
+	}
 	results := make([]lua.LValue, nret)
 	for i := range results {
 		results[i] = th.Get(i - nret)
@@ -169,12 +178,14 @@ func (st *state) resume(c *call) {
 	st.current = c
 	st.cleanEnvironment()
 	st.showGlobals(c)
-	st.dog.start(st.heap.prog.luaBudget, c.used)
+	st.dog.start(st.heap.prog.luaLimits, c.used, c.stopped)
 	st.runOn(c)
 }
 
 func (st *state) suspend(c *call) {
-	c.used += st.dog.stop()
+	ran, stopped := st.dog.stop()
+	c.used += ran
+	c.stopped = stopped
 	c.inner = st.L.G.CurrentThread
 	st.current = nil
 }
@@ -220,8 +231,8 @@ func (st *state) luaError(err error) error {
 	default:
 		msg = rawText(v)
 	}
-	if errors.Is(st.dog.expired(), errBudget) {
-		msg += ": " + errBudget.Error()
+	if cause := st.dog.expired(); cause != nil {
+		msg += ": " + cause.Error()
 	}
 	return &LuaError{Msg: msg, Traceback: api.StackTrace}
 }
@@ -243,98 +254,3 @@ func rawText(v lua.LValue) string {
 
 // close ends the state's watchdog.
 func (st *state) close() { st.dog.close() }
-
-var errBudget = errors.New("the time budget for Lua is used up")
-
-// watchdog stops Lua code that runs too long. One context serves all calls of a state;
-// only when it fires is a new one made.
-type watchdog struct {
-	mu      sync.Mutex
-	timer   *time.Timer
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	started time.Time     // of the running call, zero when none runs
-	budget  time.Duration // what is left of it for the running call
-	armed   bool
-	fired   bool
-}
-
-func (d *watchdog) init() {
-	d.ctx, d.cancel = context.WithCancelCause(context.Background())
-}
-
-func (d *watchdog) context() context.Context {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.ctx
-}
-
-// start begins to count the time of a call that has used some of its budget before.
-func (d *watchdog) start(budget, used time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fired {
-		d.fired = false
-		d.init()
-	}
-	if budget <= 0 {
-		return
-	}
-	d.started, d.budget = time.Now(), max(budget-used, 0)
-	if d.armed {
-		return
-	}
-	d.armed = true
-	if d.timer == nil {
-		d.timer = time.AfterFunc(budget, d.check)
-	} else {
-		d.timer.Reset(budget)
-	}
-}
-
-// stop ends the count and returns how long the call ran since start.
-func (d *watchdog) stop() time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.started.IsZero() {
-		return 0
-	}
-	ran := time.Since(d.started)
-	d.started = time.Time{}
-	return ran
-}
-
-// check runs when the timer fires: it stops a call that is over its budget, waits for the
-// rest of one that is not, and rests when nothing runs.
-func (d *watchdog) check() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.started.IsZero() {
-		d.armed = false
-		return
-	}
-	if left := d.budget - time.Since(d.started); left > 0 {
-		d.timer.Reset(left)
-		return
-	}
-	d.armed, d.fired = false, true
-	d.cancel(errBudget)
-}
-
-func (d *watchdog) expired() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fired {
-		return context.Cause(d.ctx)
-	}
-	return nil
-}
-
-func (d *watchdog) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-	d.cancel(context.Canceled)
-}

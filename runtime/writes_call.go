@@ -36,7 +36,7 @@ var passing = map[string]bool{
 // mayStore reports whether a Go function may store into its arguments.
 func (s *writeSearch) mayStore(fn *lua.LFunction) bool {
 	name := s.st.names[fn]
-	return !isReader(name) && !passing[name]
+	return !isReader(name) && !passing[name] && fn != s.st.heap.prog.concat
 }
 
 // callValue is a call; it returns what the results may be.

@@ -231,7 +231,9 @@ func (f *functionScan) step(pc int, inst uint32) {
 		f.set(a, f.operator([]value{f.get(b), f.get(c)}))
 	case lua.OP_CONCAT:
 		f.set(a, f.operator(f.list(b, c-b+1)))
-	case lua.OP_LOADK, lua.OP_LOADBOOL, lua.OP_NOT:
+	case lua.OP_LOADK:
+		f.set(a, f.known(f.fn.proto.Constants[argBx(inst)])) // a function: see concat.go
+	case lua.OP_LOADBOOL, lua.OP_NOT:
 		f.set(a, value{})
 	}
 }
@@ -305,6 +307,9 @@ func (f *functionScan) call(a, n int) value {
 	callee := f.get(a)
 	args := f.list(a+1, n)
 	if fn, ok := callee.known.(*lua.LFunction); ok && fn.IsG {
+		if fn == f.st.heap.prog.concat {
+			return f.operator(args)
+		}
 		switch f.st.names[fn] {
 		case "pairs", "ipairs": // the results are what TFORLOOP reads: see iterate
 			out := f.all(args)
