@@ -51,7 +51,7 @@ func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := fcgi.NewClient(fcgi.Config{Network: network, Address: address})
+	client := fcgi.NewClient(fcgi.Config{Config: upstream.Config{Network: network, Address: address}})
 	b.OnClose(func() { client.Close() })
 	backend := &fastcgiBackend{client: client, address: args.Str(0), options: newCGIOptions(b)}
 	backend.middleware, _ = b.Value(FastCGIMiddleware{}).(gofast.Middleware)

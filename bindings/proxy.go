@@ -36,7 +36,7 @@ func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := httpproxy.NewClient(httpproxy.Config{Network: network, Address: address})
+	client := httpproxy.NewClient(httpproxy.Config{Config: upstream.Config{Network: network, Address: address}})
 	b.OnClose(client.Close)
 	p := &proxyUpstream{client: client, address: args.Str(0), host: address}
 	if network == "unix" {

@@ -90,7 +90,7 @@ func socketPath(t testing.TB) string {
 // client returns a client for the backend.
 func (b *backend) client(t testing.TB, change ...func(*Config)) *Client {
 	t.Helper()
-	config := Config{Network: b.network, Address: b.addr}
+	config := Config{Config: upstream.Config{Network: b.network, Address: b.addr}}
 	for _, f := range change {
 		f(&config)
 	}

@@ -57,7 +57,7 @@ func smallBacklog(t *testing.T) (path string, l net.Listener) {
 
 func TestBacklogFull(t *testing.T) {
 	path, _ := fullBacklog(t)
-	c := NewClient(Config{Network: "unix", Address: path, ConnectTimeout: 50 * time.Millisecond})
+	c := NewClient(Config{Config: upstream.Config{Network: "unix", Address: path, ConnectTimeout: 50 * time.Millisecond}})
 	_, err := c.Do(guard(t), get(), nil)
 	if e := wantError(t, err, "dial", upstream.Timeout); e.Sent {
 		t.Error("reported as sent")
@@ -79,7 +79,7 @@ func TestBacklogClears(t *testing.T) {
 			}()
 		}
 	}()
-	c := NewClient(Config{Network: "unix", Address: path, ConnectTimeout: time.Minute})
+	c := NewClient(Config{Config: upstream.Config{Network: "unix", Address: path, ConnectTimeout: time.Minute}})
 	if _, body := mustFetch(t, c, get()); body != "body" {
 		t.Errorf("got %q", body)
 	}
@@ -109,7 +109,7 @@ func TestBacklogGetsWorker(t *testing.T) {
 			nc.Close()
 		}
 	}()
-	c := NewClient(Config{Network: "unix", Address: path, ConnectTimeout: 20 * time.Second})
+	c := NewClient(Config{Config: upstream.Config{Network: "unix", Address: path, ConnectTimeout: 20 * time.Second}})
 	defer c.Close()
 	var wg sync.WaitGroup
 	wg.Go(func() { tryFetch(t, c, get()) })

@@ -3,48 +3,20 @@ package fcgi
 import (
 	"context"
 	"io"
-	"time"
 
 	"luaserve/bindings/upstream"
 )
 
-// Config describes a backend and how to talk to it. Only Network and Address are required.
-// A negative timeout means no limit, except for ConnectTimeout.
+// Config describes a backend and how to talk to it. Both its timeouts for progress may run up
+// to an eighth longer, the first wait on a new connection a tenth of a second more. Without
+// keep-alive the application closes the connection (FCGI_KEEP_CONN, FastCGI 5.1, is not set).
 type Config struct {
-	Network string // "unix" or "tcp"
-	Address string // as net.Dial takes it; see [upstream.ParseAddress]
+	upstream.Config
 
-	// ConnectTimeout limits connecting, name lookup included. 0 means 5 seconds.
-	ConnectTimeout time.Duration
-	// SendTimeout limits how long the application may not take what is sent: it is the
-	// time for one write, not for the request. 0 means 60 seconds.
-	SendTimeout time.Duration
-	// ReadTimeout limits the wait for the next bytes of an answer, not for all of it. It
-	// counts from the end of sending. 0 means 60 seconds. Both timeouts may run up to an
-	// eighth longer, the first wait on a new connection a tenth of a second more.
-	ReadTimeout time.Duration
-
-	// MaxIdle is how many connections are kept for later requests. 0 means 64; less
-	// means none.
-	MaxIdle int
-	// IdleTime is how long they are kept. 0 means 30 seconds.
-	IdleTime time.Duration
-	// DisableKeepAlive makes every request use a connection of its own, which the
-	// application closes (FCGI_KEEP_CONN, FastCGI 5.1, is not set).
-	DisableKeepAlive bool
-
-	// MaxHeadBytes limits a response head. 0 means 64 KiB.
-	MaxHeadBytes int
 	// Stderr gets the lines that applications write to stderr, of requests that have no
 	// function of their own for it, without their newline. A line of more than 8 KiB comes
 	// in pieces. It may be called by several goroutines at once. Nil drops them.
 	Stderr func(line string)
-}
-
-func orDefault[T int | time.Duration](v *T, value T) {
-	if *v == 0 {
-		*v = value
-	}
 }
 
 // Client sends requests to one backend. It is safe for concurrent use.
@@ -56,14 +28,9 @@ type Client struct {
 // NewClient returns a client for the backend that config describes. It connects when the
 // first request comes.
 func NewClient(config Config) *Client {
-	orDefault(&config.ConnectTimeout, 5*time.Second)
-	orDefault(&config.SendTimeout, 60*time.Second)
-	orDefault(&config.ReadTimeout, 60*time.Second)
-	orDefault(&config.MaxIdle, 64)
-	orDefault(&config.IdleTime, 30*time.Second)
-	orDefault(&config.MaxHeadBytes, 64<<10)
+	config.Config = config.WithDefaults()
 	c := &Client{config: config}
-	if !config.DisableKeepAlive && config.MaxIdle > 0 {
+	if config.Keeps() {
 		c.pool = upstream.NewPool[*conn](config.MaxIdle, config.IdleTime)
 	}
 	return c

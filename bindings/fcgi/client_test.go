@@ -245,7 +245,7 @@ func TestStreaming(t *testing.T) {
 }
 
 func TestRefusedRequests(t *testing.T) {
-	c := NewClient(Config{Network: "unix", Address: "/nowhere"})
+	c := NewClient(Config{Config: upstream.Config{Network: "unix", Address: "/nowhere"}})
 	_, err := c.Do(guard(t), &Request{Role: gofast.RoleFilter}, nil)
 	wantError(t, err, "send", upstream.BadRequest)
 

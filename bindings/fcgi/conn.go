@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"luaserve/bindings/upstream"
@@ -129,33 +128,20 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Net.Write(p)
 }
 
-// dial connects to the backend. A unix socket whose backlog is full refuses at once with
-// EAGAIN, where TCP would wait; so the wait is made here.
+// dial connects to the backend.
 func (c *Client) dial(ctx context.Context) (*conn, error) {
-	deadline := time.Now().Add(c.config.ConnectTimeout)
-	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
 	starving := false
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		nc, err := d.DialContext(ctx, c.config.Network, c.config.Address)
-		full := err != nil && errors.Is(err, syscall.EAGAIN)
-		if full && c.pool != nil && !starving {
+	nc, err := c.config.Dial(ctx, proto, func() {
+		if c.pool != nil {
 			starving = true
 			c.pool.Starve()
-			defer c.pool.Fed()
 		}
-		switch {
-		case err == nil:
-			return newConn(nc, c.pool, &c.config), nil
-		case ctx.Err() != nil:
-			return nil, canceled(ctx, c.config.Address, false)
-		case upstream.IsTimeout(err) && !full, full && time.Until(deadline) < pause:
-			return nil, &Error{Proto: proto, Op: "dial", Addr: c.config.Address, Kind: upstream.Timeout, Err: upstream.Bare(err)}
-		case !full:
-			return nil, &Error{Proto: proto, Op: "dial", Addr: c.config.Address, Kind: upstream.Unavailable, Err: upstream.Bare(err)}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+	})
+	if starving {
+		c.pool.Fed()
 	}
+	if err != nil {
+		return nil, err
+	}
+	return newConn(nc, c.pool, &c.config), nil
 }

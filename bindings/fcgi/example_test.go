@@ -37,7 +37,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := fcgi.NewClient(fcgi.Config{Network: network, Address: address})
+	client := fcgi.NewClient(fcgi.Config{Config: upstream.Config{Network: network, Address: address}})
 	defer client.Close()
 
 	resp, err := client.Do(context.Background(), &fcgi.Request{Params: []fcgi.Param{

@@ -39,7 +39,7 @@ func TestNoBackend(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := NewClient(Config{Network: tt.network, Address: tt.addr}).Do(guard(t), get(), nil)
+			_, err := NewClient(Config{Config: upstream.Config{Network: tt.network, Address: tt.addr}}).Do(guard(t), get(), nil)
 			e := wantError(t, err, "dial", upstream.Unavailable)
 			if e.Sent || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("got %v, sent %v", err, e.Sent)

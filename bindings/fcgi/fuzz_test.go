@@ -63,7 +63,7 @@ func replay(data []byte, chunk int, isHead bool) outcome {
 }
 
 func replayOn(nc *scripted, isHead bool) (o outcome) {
-	client := NewClient(Config{Address: "x", MaxHeadBytes: 4096})
+	client := NewClient(Config{Config: upstream.Config{Address: "x", MaxHeadBytes: 4096}})
 	a := &answer{config: &client.config, isHead: isHead, left: -1}
 	a.lines.emit = func(s string) { o.stderr += len(s) }
 	c := newConn(nc, client.pool, &client.config)

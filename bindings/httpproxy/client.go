@@ -2,46 +2,18 @@ package httpproxy
 
 import (
 	"context"
-	"errors"
-	"net"
-	"syscall"
 	"time"
 
 	"luaserve/bindings/upstream"
 )
 
-// Config describes an upstream and how to talk to it. Only Network and Address are required.
-// A negative SendTimeout or ReadTimeout means no limit.
+// Config describes an upstream and how to talk to it.
 type Config struct {
-	Network string // "unix" or "tcp"
-	Address string // as net.Dial takes it; see [upstream.ParseAddress]
+	upstream.Config
 
-	// ConnectTimeout limits connecting, name lookup included. 0 means 5 seconds.
-	ConnectTimeout time.Duration
-	// SendTimeout limits how long the upstream may not take what is sent: it is the time
-	// for one write, not for the request. 0 means 60 seconds.
-	SendTimeout time.Duration
-	// ReadTimeout limits the wait for the next bytes of an answer, not for all of it. It
-	// counts from the end of sending. 0 means 60 seconds.
-	ReadTimeout time.Duration
 	// RefusedTimeout is how long the upstream may not take what is sent after it has
 	// answered; then the rest of the request is kept back. 0 means 5 seconds.
 	RefusedTimeout time.Duration
-
-	// MaxIdle is how many connections are kept for later requests. 0 means 64; less
-	// means none.
-	MaxIdle int
-	// IdleTime is how long they are kept. 0 means 30 seconds.
-	IdleTime time.Duration
-
-	// MaxHeadBytes limits a response head, with the interim ones before it. 0 means 64 KiB.
-	MaxHeadBytes int
-}
-
-func orDefault[T int | time.Duration](v *T, value T) {
-	if *v == 0 {
-		*v = value
-	}
 }
 
 // Client sends requests to one upstream. It is safe for concurrent use.
@@ -53,13 +25,10 @@ type Client struct {
 // NewClient returns a client for the upstream that config describes. It connects when the
 // first request comes.
 func NewClient(config Config) *Client {
-	orDefault(&config.ConnectTimeout, 5*time.Second)
-	orDefault(&config.SendTimeout, 60*time.Second)
-	orDefault(&config.ReadTimeout, 60*time.Second)
-	orDefault(&config.RefusedTimeout, 5*time.Second)
-	orDefault(&config.MaxIdle, 64)
-	orDefault(&config.IdleTime, 30*time.Second)
-	orDefault(&config.MaxHeadBytes, 64<<10)
+	config.Config = config.WithDefaults()
+	if config.RefusedTimeout == 0 {
+		config.RefusedTimeout = 5 * time.Second
+	}
 	return &Client{config: config, pool: upstream.NewPool[*conn](config.MaxIdle, config.IdleTime)}
 }
 
@@ -88,11 +57,11 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	} else {
 		c.pool.Yield()
 	}
-	cn, err := c.dial(ctx)
+	nc, err := c.config.Dial(ctx, proto, nil)
 	if err != nil {
 		return nil, err
 	}
-	return c.attempt(ctx, cn, r, w)
+	return c.attempt(ctx, newConn(nc, c), r, w)
 }
 
 // attempt sends the request over cn, which it closes when that fails.
@@ -112,33 +81,4 @@ func (c *Client) attempt(ctx context.Context, cn *conn, r *Request, w *wire) (*R
 		return nil, err
 	}
 	return newResponse(cn, resp)
-}
-
-// dial connects to the upstream. A unix socket whose backlog is full refuses at once with
-// EAGAIN, where TCP would wait; so the wait is made here.
-func (c *Client) dial(ctx context.Context) (*conn, error) {
-	deadline := time.Now().Add(c.config.ConnectTimeout)
-	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		nc, err := d.DialContext(ctx, c.config.Network, c.config.Address)
-		if err == nil {
-			return newConn(nc, c), nil
-		}
-		e := &Error{Proto: proto, Op: "dial", Addr: c.config.Address, Kind: upstream.Unavailable, Err: upstream.Bare(err)}
-		full := errors.Is(err, syscall.EAGAIN)
-		switch {
-		case ctx.Err() != nil:
-			e.Kind, e.Err = upstream.Canceled, context.Cause(ctx)
-			return nil, e
-		case full && time.Until(deadline) < pause, !full && upstream.IsTimeout(err):
-			e.Kind = upstream.Timeout
-			return nil, e
-		case !full:
-			return nil, e
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
 }

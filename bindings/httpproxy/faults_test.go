@@ -34,7 +34,7 @@ func TestNoUpstream(t *testing.T) {
 			body := strings.NewReader("abc")
 			r := post("abc")
 			r.Body = body
-			_, err := NewClient(Config{Network: tt.network, Address: tt.addr}).Do(guard(t), r)
+			_, err := NewClient(Config{Config: upstream.Config{Network: tt.network, Address: tt.addr}}).Do(guard(t), r)
 			e := wantError(t, err, "dial", upstream.Unavailable)
 			if e.Sent || tt.want != nil && !errors.Is(err, tt.want) || e.Kind.Status() != 503 {
 				t.Errorf("got %v, sent %v", err, e.Sent)
@@ -271,7 +271,7 @@ func TestCancel(t *testing.T) {
 	t.Run("before dialing", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_, err := NewClient(Config{Network: "unix", Address: socketPath(t)}).Do(ctx, &Request{Method: "POST", Target: "/", Body: never, Length: -1})
+		_, err := NewClient(Config{Config: upstream.Config{Network: "unix", Address: socketPath(t)}}).Do(ctx, &Request{Method: "POST", Target: "/", Body: never, Length: -1})
 		wantError(t, err, "dial", upstream.Canceled)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"luaserve/bindings/upstream"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(s), false)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, head bool) {
-		c := NewClient(Config{Network: "unix", Address: "x", MaxHeadBytes: 4 << 10})
+		c := NewClient(Config{Config: upstream.Config{Network: "unix", Address: "x", MaxHeadBytes: 4 << 10}})
 		defer c.Close()
 		answer := strings.NewReader(string(raw))
 		cn := newConn(&scripted{answer: answer}, c)

@@ -85,7 +85,7 @@ func socketPath(t testing.TB) string {
 // client returns a client for the upstream.
 func (u *testServer) client(t testing.TB, change ...func(*Config)) *Client {
 	t.Helper()
-	config := Config{Network: u.network, Address: u.addr}
+	config := Config{Config: upstream.Config{Network: u.network, Address: u.addr}}
 	for _, f := range change {
 		f(&config)
 	}
