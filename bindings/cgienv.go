@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,18 +12,44 @@ import (
 // cgiOptions are the options that the CGI environment depends on, resolved at load time.
 type cgiOptions struct {
 	tag, name, mangle runtime.OptionRef
+
+	// additions are variables that the backend gets in place of those of the request.
+	additions []environmentEntry
 }
 
-func newCGIOptions(b *runtime.Builder) cgiOptions {
-	return cgiOptions{b.Option(runtime.OptionServerTag), b.Option("server.name"), b.Option("cgi.mangle_env_names")}
+type environmentEntry struct {
+	name  string
+	value *runtime.Pattern
+}
+
+func newCGIOptions(b *runtime.Builder, additions []environmentEntry) cgiOptions {
+	return cgiOptions{b.Option(runtime.OptionServerTag), b.Option("server.name"), b.Option("cgi.mangle_env_names"), additions}
+}
+
+// own returns the entries of the request's environment, and what is to take their place.
+func (o cgiOptions) own(vr *runtime.VRequest) []runtime.Field {
+	entries := vr.Env.Entries()
+	if len(o.additions) == 0 {
+		return entries
+	}
+	own := slices.Clone(entries)
+	for _, a := range o.additions {
+		field := runtime.Field{Name: a.name, Value: a.value.Eval(vr, nil)}
+		if i := slices.IndexFunc(own, func(f runtime.Field) bool { return f.Name == a.name }); i >= 0 {
+			own[i] = field
+		} else {
+			own = append(own, field)
+		}
+	}
+	return own
 }
 
 // environment builds the meta-variables of CGI/1.1 (RFC 3875, 4.1), in lighttpd2's order.
 // An entry of the request's own environment replaces the variable of that name; what is
 // left of it comes last.
 func (o cgiOptions) environment(vr *runtime.VRequest, contentLength int64) []fcgi.Param {
-	own := vr.Env.Entries()
-	env := &cgiEnv{vr: vr, params: make([]fcgi.Param, 0, 24+vr.Request.Header.Len()+len(own)), used: make([]bool, len(own))}
+	own := o.own(vr)
+	env := &cgiEnv{vr: vr, own: own, params: make([]fcgi.Param, 0, 24+vr.Request.Header.Len()+len(own)), used: make([]bool, len(own))}
 	req, phys := &vr.Request, &vr.Physical
 	serverName := req.URI.Host
 	if serverName == "" {
@@ -91,11 +118,12 @@ func cgiBody(vr *runtime.VRequest) (announced, length int64, err error) {
 type cgiEnv struct {
 	vr     *runtime.VRequest
 	params []fcgi.Param
-	used   []bool // entries of the request's environment that stand for a CGI variable
+	own    []runtime.Field // what takes the place of CGI variables of its names, or comes last
+	used   []bool          // the own entries that took such a place
 }
 
 func (e *cgiEnv) add(name, value string) {
-	for i, own := range e.vr.Env.Entries() {
+	for i, own := range e.own {
 		if own.Name == name {
 			value, e.used[i] = own.Value, true
 		}

@@ -1,7 +1,6 @@
 package bindings
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -302,67 +301,4 @@ func countFields(h *runtime.Header, name string) int {
 		}
 	}
 	return n
-}
-
-// readOptions hands each option of a key-value list to its reader. Words may be joined
-// by "_" as well as by "-".
-func readOptions(options []runtime.Pair, readers map[string]func(runtime.Value) error) error {
-	seen := map[string]bool{}
-	for _, p := range options {
-		name, ok := p.Key.Str()
-		if !ok {
-			return fmt.Errorf("expected the name of an option, got %s", p.Key)
-		}
-		name = strings.ReplaceAll(name, "_", "-")
-		read, ok := readers[name]
-		switch {
-		case !ok:
-			return fmt.Errorf("unknown option %q; expected one of %s", name, sortedNames(readers))
-		case seen[name]:
-			return fmt.Errorf("the option %q is given twice", name)
-		}
-		seen[name] = true
-		if err := read(p.Value); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func sortedNames(readers map[string]func(runtime.Value) error) string {
-	names := make([]string, 0, len(readers))
-	for name := range readers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
-
-func numberOption(to *int64, least, most int64) func(runtime.Value) error {
-	return func(v runtime.Value) error {
-		f, ok := v.Float()
-		n := int64(f)
-		if !ok || float64(n) != f || n < least || n > most {
-			if most >= 1<<40 {
-				return fmt.Errorf("expected a whole number of at least %d, got %s", least, v)
-			}
-			return fmt.Errorf("expected a whole number from %d to %d, got %s", least, most, v)
-		}
-		*to = n
-		return nil
-	}
-}
-
-func stringsOption(to *[]string) func(runtime.Value) error {
-	return func(v runtime.Value) error {
-		list, ok := v.Strings()
-		if !ok || v.Kind() != runtime.KindList {
-			return fmt.Errorf("expected a list of strings, got %s", v)
-		}
-		if slices.Contains(list, "") {
-			return errors.New("an entry is empty")
-		}
-		*to = list
-		return nil
-	}
 }

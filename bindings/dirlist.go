@@ -98,29 +98,6 @@ func (a *dirlistAction) readSort(v runtime.Value) error {
 	return nil
 }
 
-func boolOption(to *bool) func(runtime.Value) error {
-	return func(v runtime.Value) error {
-		b, ok := v.Bool()
-		if !ok {
-			return fmt.Errorf("expected true or false, got %s", v)
-		}
-		*to = b
-		return nil
-	}
-}
-
-// stringOption reads text that may stand in a header field.
-func stringOption(to *string) func(runtime.Value) error {
-	return func(v runtime.Value) error {
-		s, ok := v.Str()
-		if !ok || s == "" || !runtime.ValidFieldValue(s) {
-			return fmt.Errorf("expected a string, got %s", v)
-		}
-		*to = s
-		return nil
-	}
-}
-
 // Run answers the request if it is for a directory.
 func (a *dirlistAction) Run(vr *runtime.VRequest) error {
 	if m := vr.Request.Method; vr.IsHandled() || vr.Physical.Path == "" || m != http.MethodGet && m != http.MethodHead {

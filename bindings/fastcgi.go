@@ -3,14 +3,12 @@ package bindings
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 
 	"github.com/yookoala/gofast"
 
 	"luaserve/bindings/fcgi"
-	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -29,8 +27,8 @@ func fastcgiModule() *runtime.Module {
 			Doc: "Answers the request by a FastCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504.",
 			Example: `actions = { docroot "/var/www", fastcgi "unix:/run/php.sock" }`,
-			Params:  []runtime.Param{{Name: "socket", Type: runtime.TAddress, Doc: `"unix:/path" or "host:port"`}},
-		}},
+			Params:  backendParam(environmentDoc),
+		}, authorizeAction()},
 	}
 }
 
@@ -47,13 +45,18 @@ type fastcgiBackend struct {
 }
 
 func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	network, address, err := upstream.ParseAddress(args.Str(0))
+	return newFastCGIBackend(b, args)
+}
+
+func newFastCGIBackend(b *runtime.Builder, args runtime.Args) (*fastcgiBackend, error) {
+	var additions []environmentEntry
+	config, socket, err := readBackend(args.Value(0), optionReaders{"environment": environmentOption(&additions)})
 	if err != nil {
 		return nil, err
 	}
-	client := fcgi.NewClient(fcgi.Config{Config: upstream.Config{Network: network, Address: address}})
+	client := fcgi.NewClient(fcgi.Config{Config: config})
 	b.OnClose(func() { client.Close() })
-	backend := &fastcgiBackend{client: client, address: args.Str(0), options: newCGIOptions(b)}
+	backend := &fastcgiBackend{client: client, address: socket, options: newCGIOptions(b, additions)}
 	backend.middleware, _ = b.Value(FastCGIMiddleware{}).(gofast.Middleware)
 	return backend, nil
 }
@@ -71,19 +74,27 @@ func (f *fastcgiBackend) Run(vr *runtime.VRequest) error {
 	if length > 0 {
 		req.Stdin = vr.In
 	}
-	log, ctx := vr.Log(), vr.Context()
-	stderr := func(line string) {
-		log.LogAttrs(ctx, slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
-	}
-	resp, err := f.send(ctx, req, stderr)
+	resp, err := f.ask(vr, req)
 	if err != nil {
-		return &runtime.StatusError{Status: backendStatus(err), Err: fmt.Errorf("backend %s: %w", f.address, err)}
+		return err
 	}
 	for _, field := range resp.Header {
 		vr.Response.Header.Insert(field.Name, field.Value)
 	}
 	vr.HandleBackend(resp.Status, resp.Body)
 	return nil
+}
+
+// ask sends a request and returns the head of the answer; its body is still to come.
+func (f *fastcgiBackend) ask(vr *runtime.VRequest, req *fcgi.Request) (*fcgi.Response, error) {
+	log, ctx := vr.Log(), vr.Context()
+	resp, err := f.send(ctx, req, func(line string) {
+		log.LogAttrs(ctx, slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
+	})
+	if err != nil {
+		return nil, backendError(f.address, err)
+	}
+	return resp, nil
 }
 
 // send runs the request through the embedder's middleware, if there is one.
@@ -117,13 +128,4 @@ func (f *fastcgiBackend) send(ctx context.Context, req *fcgi.Request, stderr fun
 		return nil, errors.New("the middleware answered without calling the application, which it cannot do here")
 	}
 	return resp, nil
-}
-
-// backendStatus says how a failure of a backend is answered (RFC 9110, 15.6); a request body
-// that failed has a status of its own.
-func backendStatus(err error) int {
-	if status, ok := errors.AsType[*runtime.StatusError](err); ok {
-		return status.Status
-	}
-	return upstream.KindOf(err).Status()
 }

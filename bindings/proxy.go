@@ -1,10 +1,7 @@
 package bindings
 
 import (
-	"fmt"
-
 	"luaserve/bindings/httpproxy"
-	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -19,7 +16,7 @@ func proxyModule() *runtime.Module {
 				"a server that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
 				"Connections are kept open for later requests. Upgrades (WebSocket) are not passed on.",
 			Example: `actions = proxy "127.0.0.1:8080"`,
-			Params:  []runtime.Param{{Name: "socket", Type: runtime.TAddress, Doc: `"unix:/path" or "host:port"`}},
+			Params:  backendParam(""),
 		}},
 	}
 }
@@ -32,14 +29,14 @@ type proxyUpstream struct {
 }
 
 func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	network, address, err := upstream.ParseAddress(args.Str(0))
+	config, socket, err := readBackend(args.Value(0), nil)
 	if err != nil {
 		return nil, err
 	}
-	client := httpproxy.NewClient(httpproxy.Config{Config: upstream.Config{Network: network, Address: address}})
+	client := httpproxy.NewClient(httpproxy.Config{Config: config})
 	b.OnClose(client.Close)
-	p := &proxyUpstream{client: client, address: args.Str(0), host: address}
-	if network == "unix" {
+	p := &proxyUpstream{client: client, address: socket, host: config.Address}
+	if config.Network == "unix" {
 		p.host = "localhost"
 	}
 	return p, nil
@@ -63,7 +60,7 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	}
 	resp, err := p.client.Do(vr.Context(), req)
 	if err != nil {
-		return &runtime.StatusError{Status: backendStatus(err), Err: fmt.Errorf("backend %s: %w", p.address, err)}
+		return backendError(p.address, err)
 	}
 	for _, field := range resp.Header {
 		vr.Response.Header.Insert(field.Name, field.Value)

@@ -1,10 +1,7 @@
 package bindings
 
 import (
-	"fmt"
-
 	"luaserve/bindings/scgi"
-	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -18,7 +15,7 @@ func scgiModule() *runtime.Module {
 				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
 				"The end of the connection is the end of the response, so let the application send a Content-Length: only then a response that broke off can be told from a complete one.",
 			Example: `actions = { docroot "/var/www", scgi "unix:/run/app.sock" }`,
-			Params:  []runtime.Param{{Name: "socket", Type: runtime.TAddress, Doc: `"unix:/path" or "host:port"`}},
+			Params:  backendParam(environmentDoc + "; connections are never kept, so what is said of keeping them has no effect"),
 		}},
 	}
 }
@@ -31,12 +28,12 @@ type scgiBackend struct {
 }
 
 func newSCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	network, address, err := upstream.ParseAddress(args.Str(0))
+	var additions []environmentEntry
+	config, socket, err := readBackend(args.Value(0), optionReaders{"environment": environmentOption(&additions)})
 	if err != nil {
 		return nil, err
 	}
-	client := scgi.NewClient(scgi.Config{Network: network, Address: address})
-	return &scgiBackend{client: client, address: args.Str(0), options: newCGIOptions(b)}, nil
+	return &scgiBackend{client: scgi.NewClient(config), address: socket, options: newCGIOptions(b, additions)}, nil
 }
 
 // Run sends the request and waits for the head of the response.
@@ -51,7 +48,7 @@ func (s *scgiBackend) Run(vr *runtime.VRequest) error {
 	req := &scgi.Request{Params: s.options.environment(vr, length), Body: vr.In, Length: length}
 	resp, err := s.client.Do(vr.Context(), req)
 	if err != nil {
-		return &runtime.StatusError{Status: backendStatus(err), Err: fmt.Errorf("backend %s: %w", s.address, err)}
+		return backendError(s.address, err)
 	}
 	for _, field := range resp.Header {
 		vr.Response.Header.Insert(field.Name, field.Value)

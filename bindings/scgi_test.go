@@ -121,8 +121,8 @@ func TestBackendAddresses(t *testing.T) {
 			`"/run/x"`:     `write "unix:/run/x"`,
 			`"unix:"`:      "has no path",
 			`"host:99999"`: "not between 1 and 65535",
-			`5`:            "expected an address, got a number",
-			``:             "socket is missing",
+			`5`:            "expected an address or a table of options, got a number",
+			``:             `the option "socket" is missing`,
 		} {
 			if err := loadError(t, "actions = "+action+"("+arg+")"); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s(%s): got %v, want %q", action, arg, err, want)

@@ -133,8 +133,8 @@ func (b *Builder) refuseUnknown(L *lua.LState, name string) {
 	if b.load == nil || !b.load.sources[callerPos(L).File] {
 		return
 	}
-	unknown := &UnknownNameError{What: "name", Name: name, Nearest: nearest(name, b.names(accessBare)), Hint: nameHints[name]}
-	if a := nearest(name, b.names(accessAction)); a != "" {
+	unknown := &UnknownNameError{What: "name", Name: name, Nearest: Nearest(name, b.names(accessBare)), Hint: nameHints[name]}
+	if a := Nearest(name, b.names(accessAction)); a != "" {
 		unknown.What, unknown.Nearest = "action", a
 	}
 	err := error(unknown)

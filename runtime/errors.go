@@ -57,7 +57,7 @@ func (e *UnknownNameError) Error() string {
 }
 
 func unknown(what, name string, candidates []string) error {
-	return &UnknownNameError{What: what, Name: name, Nearest: nearest(name, candidates)}
+	return &UnknownNameError{What: what, Name: name, Nearest: Nearest(name, candidates)}
 }
 
 func panicError(r any) error {

@@ -140,7 +140,7 @@ func parseLValue(s string) (*LValue, error) {
 	group, field, _ := strings.Cut(name, ".")
 	def := findLValue(groupAliases[group] + "." + field)
 	if def == nil {
-		return nil, &UnknownNameError{What: "variable", Name: name, Nearest: nearest(groupAliases[group]+"."+field, lvalueNames())}
+		return nil, &UnknownNameError{What: "variable", Name: name, Nearest: Nearest(groupAliases[group]+"."+field, lvalueNames())}
 	}
 	if def.keyed && key == "" {
 		return nil, fmt.Errorf("%%{%s} needs a key: %%{%s[name]}", s, name)

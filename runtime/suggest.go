@@ -1,8 +1,8 @@
 package runtime
 
-// nearest returns the candidate that is most like name, or "" when none is close:
+// Nearest returns the candidate that is most like name, or "" when none is close:
 // at most a third of its letters may differ (Levenshtein, swaps counted as one).
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	best, bestDist := "", len(name)/3+1
 	for _, c := range candidates {
 		if d := editDistance(name, c, bestDist+1); d < bestDist || (d == bestDist && best == "") {

@@ -8,8 +8,8 @@ func TestNearest(t *testing.T) {
 		"redirct": "redirect", "redierct": "redirect", "heder.add": "header.add", "satic": "static",
 		"header.ad": "header.add", "completely": "", "x": "",
 	} {
-		if got := nearest(in, names); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		if got := Nearest(in, names); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -29,6 +29,9 @@ func NewClient(config Config) *Client {
 	if config.RefusedTimeout == 0 {
 		config.RefusedTimeout = 5 * time.Second
 	}
+	if !config.Keeps() {
+		config.MaxIdle = 0
+	}
 	return &Client{config: config, pool: upstream.NewPool[*conn](config.MaxIdle, config.IdleTime)}
 }
 
@@ -42,7 +45,7 @@ func (c *Client) Close() { c.pool.Close() }
 //
 // An error is an [Error].
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
-	w, err := newWire(r)
+	w, err := newWire(r, !c.config.Keeps())
 	if err != nil {
 		return nil, &Error{Proto: proto, Op: "request", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
 	}

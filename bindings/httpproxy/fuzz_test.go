@@ -31,7 +31,7 @@ func FuzzAnswer(f *testing.F) {
 		if head {
 			r.Method = "HEAD"
 		}
-		w, err := newWire(r)
+		w, err := newWire(r, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("PUT", "*", "", "Transfer-Encoding", "chunked", int64(-1))
 	f.Fuzz(func(t *testing.T, method, target, host, name, value string, length int64) {
 		r := &Request{Method: method, Target: target, Host: host, Header: header(name, value), Length: min(length, 1<<20)}
-		head, err := r.appendHead(nil)
+		head, err := r.appendHead(nil, false)
 		if err != nil {
 			return
 		}

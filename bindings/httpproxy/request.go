@@ -51,9 +51,11 @@ type wire struct {
 
 var wires = sync.Pool{New: func() any { return &wire{bytes: make([]byte, 0, 2<<10)} }}
 
-func newWire(r *Request) (w *wire, err error) {
+// newWire makes the head of r; with last, it says that no other request follows it over the
+// connection.
+func newWire(r *Request, last bool) (w *wire, err error) {
 	w = wires.Get().(*wire)
-	if w.bytes, err = r.appendHead(w.bytes[:0]); err != nil {
+	if w.bytes, err = r.appendHead(w.bytes[:0], last); err != nil {
 		w.free()
 		return nil, err
 	}
@@ -106,7 +108,7 @@ func idempotent(method string) bool {
 
 // appendHead appends the request head (RFC 9112 sections 3 and 6), or returns why it cannot
 // be sent.
-func (r *Request) appendHead(dst []byte) ([]byte, error) {
+func (r *Request) appendHead(dst []byte, last bool) ([]byte, error) {
 	if err := r.checkLine(); err != nil {
 		return dst, err
 	}
@@ -128,6 +130,9 @@ func (r *Request) appendHead(dst []byte) ([]byte, error) {
 		dst = append(dst, "Content-Length: "...)
 		dst = strconv.AppendInt(dst, r.Length, 10)
 		dst = append(dst, "\r\n"...)
+	}
+	if last {
+		dst = append(dst, "Connection: close\r\n"...)
 	}
 	return append(dst, "\r\n"...), nil
 }
