@@ -3,7 +3,6 @@ package bindings
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -91,7 +90,7 @@ func (b *balancer) Run(vr *runtime.VRequest) error {
 	vr.OnFinish(turn.leave)
 	var last error
 	if len(b.backends) > 1 {
-		if turn.body, last = holdBody(vr); last != nil {
+		if last = vr.KeepBody(keptBody); last != nil {
 			return last
 		}
 	}
@@ -113,7 +112,7 @@ func (b *balancer) Run(vr *runtime.VRequest) error {
 			vr.Log().Warn("backend left out", "place", b.place(turn.at), "error", last.Error())
 		}
 		turn.leave()
-		if len(b.backends) == 1 || !turn.again(vr, last) {
+		if len(b.backends) == 1 || !again(vr, last) {
 			return last
 		}
 	}
@@ -134,14 +133,9 @@ func unreached(err error) bool {
 }
 
 // again reports whether the request can be given to another backend, as far as its body goes.
-// A FastCGI client that was connected may still be reading a body that is not kept.
-func (t *balanceTurn) again(vr *runtime.VRequest, err error) bool {
-	if t.body != nil && t.body.kept == nil {
-		if e, ok := errors.AsType[*upstream.Error](err); ok && e.Op != "dial" {
-			return false
-		}
-	}
-	return t.body.whole(vr)
+func again(vr *runtime.VRequest, err error) bool {
+	e, ok := errors.AsType[*upstream.Error](err)
+	return vr.RewindBody(ok && e.Op == "dial")
 }
 
 // nextInTurn picks the first usable backend behind the one picked before.
@@ -168,7 +162,6 @@ func (b *balancer) leastBusy(usable func(int) bool) int {
 // balanceTurn is one request on its way through the backends.
 type balanceTurn struct {
 	list  *balancer
-	body  *heldBody
 	at    int       // the backend that has it now, -1
 	began time.Time // when it got it
 	tried []bool    // backends that could not be reached, nil while there is none
@@ -252,48 +245,3 @@ func (t *balanceTurn) leave() {
 // keptBody is the longest request body, in bytes, that is kept for another attempt. It is what
 // a FastCGI client reads before it connects.
 const keptBody = 32 << 10
-
-// heldBody is a request body that more than one backend may need.
-type heldBody struct {
-	kept  []byte // all of it, when it is short
-	total int64  // its length in bytes, -1 when that is not known yet
-}
-
-// holdBody prepares the request body for more than one attempt. It is nil when there is none.
-func holdBody(vr *runtime.VRequest) (*heldBody, error) {
-	if vr.In.IsClosed() && vr.In.Len() == 0 {
-		return nil, nil
-	}
-	h := &heldBody{total: -1}
-	if !vr.BodyFiltered() && !vr.Request.Header.Has("Content-Length") {
-		return h, nil
-	}
-	var err error
-	if h.total, err = vr.In.Measure(vr.Program().MaxBufferedBody()); err != nil || h.total > keptBody {
-		return h, err
-	}
-	h.kept, err = io.ReadAll(vr.In)
-	vr.In.Add(h.kept)
-	return h, err
-}
-
-// whole makes the whole body readable again, and reports whether that is possible: a longer
-// one must be untouched.
-func (h *heldBody) whole(vr *runtime.VRequest) bool {
-	if h == nil {
-		return true
-	}
-	if h.kept != nil {
-		vr.In.Reset()
-		vr.In.Add(h.kept)
-		return true
-	}
-	var err error
-	if h.total < 0 {
-		if h.total, err = vr.ContentLength(); err != nil {
-			return false
-		}
-	}
-	left, err := vr.In.Measure(vr.Program().MaxBufferedBody())
-	return err == nil && left == h.total
-}
