@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"context"
 	goruntime "runtime"
 	"runtime/metrics"
 	"sync"
@@ -58,9 +59,7 @@ func statsOf(b *runtime.Builder) *programStats {
 		s := &programStats{started: time.Now()}
 		s.recent = []counts{s.counts()}
 		b.Observe(runtime.Observer{Begin: s.begin, End: s.end})
-		stop := make(chan struct{})
-		b.OnClose(func() { close(stop) })
-		go s.sample(stop)
+		b.Background(s.sample)
 		return s
 	}).(*programStats)
 }
@@ -85,13 +84,13 @@ func (s *programStats) end(vr *runtime.VRequest) {
 	s.inFlight.Add(-1)
 }
 
-// sample takes the totals once a second until the program is closed.
-func (s *programStats) sample(stop <-chan struct{}) {
+// sample takes the totals once a second.
+func (s *programStats) sample(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
