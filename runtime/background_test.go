@@ -73,11 +73,11 @@ func TestBackground(t *testing.T) {
 
 // A probe runs an action and returns what became of it; nobody else hears of it.
 func TestProbe(t *testing.T) {
-	var builder *runtime.Builder
+	var ask func(ctx context.Context, a runtime.Action, host, target string) (int, error)
 	probed := map[string]runtime.Action{}
 	probe := runtime.ActionDef{Name: "probe", Params: []runtime.Param{{Name: "name", Type: runtime.TString}, {Name: "action", Type: runtime.TAction}},
 		New: func(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-			builder, probed[args.Str(0)] = b, args.Action(1)
+			ask, probed[args.Str(0)] = b.Prober(), args.Action(1)
 			b.Shared("count", func() any {
 				b.Observe(runtime.Observer{Begin: func(*runtime.VRequest) { t.Error("an observer heard of it") }})
 				return nil
@@ -94,7 +94,7 @@ func TestProbe(t *testing.T) {
 		status int
 		err    string
 	}{"fine": {204, ""}, "not there": {404, ""}, "silent": {0, "did not answer"}, "broken": {0, "oh no"}} {
-		status, err := builder.Probe(t.Context(), probed[name], "h", "/health")
+		status, err := ask(t.Context(), probed[name], "h", "/health")
 		if err == nil {
 			err = errors.New("")
 		}

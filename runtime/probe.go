@@ -30,13 +30,18 @@ func (p *probe) EachHeader(f func(name, value string)) { f("Host", p.host) }
 // of a short one can be used again.
 const probedBody = 64 << 10
 
-// Probe runs an action of the program for a GET request of its own and returns the status of
-// the answer. No observer hears of it, and a failure is returned, not logged. An action that
-// leaves the request unanswered is an error. It is safe for concurrent use; ctx ends the wait.
-func (b *Builder) Probe(ctx context.Context, a Action, host, target string) (status int, err error) {
-	vr := b.prog.requests.Get().(*VRequest)
+// Prober returns a function that runs an action of the program for a GET request of its own and
+// returns the status of the answer. No observer hears of the request, and a failure is
+// returned, not logged. An action that leaves the request unanswered is an error. The function
+// is safe for concurrent use; ctx ends the wait for a backend.
+func (b *Builder) Prober() func(ctx context.Context, a Action, host, target string) (status int, err error) {
+	return b.prog.probe
+}
+
+func (p *Program) probe(ctx context.Context, a Action, host, target string) (status int, err error) {
+	vr := p.requests.Get().(*VRequest)
 	defer vr.release()
-	if err := vr.start(b.prog, &probe{ctx, host, target}); err != nil {
+	if err := vr.start(p, &probe{ctx, host, target}); err != nil {
 		return 0, err
 	}
 	if err := vr.runSafely(a); err != nil {

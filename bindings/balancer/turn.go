@@ -116,7 +116,7 @@ func (t *Turn) wait(ctx context.Context, since time.Time) error {
 	p.queue = slices.DeleteFunc(p.queue, func(other *Turn) bool { return other == t })
 	p.setWake(now)
 	if err == nil {
-		err = p.busy("no backend could take the request in time", now)
+		err = p.busy("no backend took the request in time", now)
 	}
 	return err
 }

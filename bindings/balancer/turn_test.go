@@ -271,7 +271,7 @@ func TestBacklogTimeAndClients(t *testing.T) {
 		time.Sleep(1)
 		expect(t, "time is over", arrived(through), 1)
 		e, ok := errors.AsType[*BusyError](patient[1].err)
-		if !ok || e.Reason != "no backend could take the request in time" || e.RetryAfter != 57*time.Second {
+		if !ok || e.Reason != "no backend took the request in time" || e.RetryAfter != 57*time.Second {
 			t.Errorf("got %+v", patient[1].err)
 		}
 		time.Sleep(7*time.Second - 1)
