@@ -25,6 +25,7 @@ type programStats struct {
 	classes  [6]atomic.Int64 // by the first digit of the status, 0 for all that is none of 1 to 5
 	buckets  [len(durationBounds) + 1]atomic.Int64
 	nanos    atomic.Int64 // all durations together
+	balanced *balancers
 
 	mu     sync.Mutex
 	recent []counts // one a second, the oldest first
@@ -55,8 +56,9 @@ const recentSeconds = 5
 
 // statsOf returns the counters of the program; the first call has them count.
 func statsOf(b *runtime.Builder) *programStats {
+	balanced := balancersOf(b)
 	return b.Shared(programStatsKey{}, func() any {
-		s := &programStats{started: time.Now()}
+		s := &programStats{started: time.Now(), balanced: balanced}
 		s.recent = []counts{s.counts()}
 		b.Observe(runtime.Observer{Begin: s.begin, End: s.end})
 		b.Background(s.sample)
@@ -126,6 +128,7 @@ type snapshot struct {
 	OneState           string // the place in the script that forced a single Lua state
 	Buckets            [len(durationBounds) + 1]int64
 	Durations          time.Duration // all together
+	Balancers          []balancerStatus
 
 	before counts // some seconds ago
 }
@@ -136,7 +139,8 @@ func (s *programStats) snapshot(p *runtime.Program) *snapshot {
 	snap := &snapshot{counts: s.counts(), InFlight: s.inFlight.Load(), Uptime: time.Since(s.started), Started: s.started,
 		Memory: memory[0].Value.Uint64(), Heap: memory[1].Value.Uint64(),
 		Goroutines: goruntime.NumGoroutine(), CPUs: goruntime.GOMAXPROCS(0), GoVersion: goruntime.Version(),
-		Script: p.Name(), Addresses: p.Addresses(), Durations: time.Duration(s.nanos.Load())}
+		Script: p.Name(), Addresses: p.Addresses(), Durations: time.Duration(s.nanos.Load()),
+		Balancers: s.balanced.status()}
 	snap.Requests = snap.requests()
 	for i := range snap.Buckets {
 		snap.Buckets[i] = s.buckets[i].Load()
