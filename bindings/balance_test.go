@@ -272,48 +272,6 @@ func TestBalanceShortestQueue(t *testing.T) {
 	}
 }
 
-// Under load, with a backend that comes and goes, nobody notices.
-func TestBalanceUnderLoad(t *testing.T) {
-	site := luaScript(t, `actions = balance.sqf { proxy "unix:@DIR@/x", respond "b" }`)
-	stop := make(chan bool)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			l, err := net.Listen("unix", filepath.Join(site.dir, "x"))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			l.(*net.UnixListener).SetDeadline(time.Now().Add(50 * time.Millisecond)) // to see stop
-			c, err := l.Accept()
-			if err == nil {
-				readHead(bufio.NewReader(c))
-				io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na")
-				c.Close()
-			}
-			l.Close()
-		}
-	})
-	var load sync.WaitGroup
-	for range 16 {
-		load.Go(func() {
-			for range 100 {
-				if r := site.get("/"); r.StatusCode != 200 && r.StatusCode != 502 {
-					t.Errorf("status %d", r.StatusCode)
-				}
-			}
-		})
-	}
-	load.Wait()
-	close(stop)
-	wg.Wait()
-}
-
 // await waits until something is true.
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
