@@ -3,32 +3,40 @@ package bindings
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"sync"
-	"time"
 
+	"luaserve/bindings/balancer"
 	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
 func balanceModule() *runtime.Module {
-	backends := runtime.Param{Name: "backends", Type: runtime.TActions, Doc: "an action, or a list with an action for each backend"}
+	backends := runtime.Param{Name: "backends", Type: runtime.TExact,
+		Doc: `an action, or a list with an action for each backend, or a table with that list as "backends" and the options below`}
+	key := runtime.Param{Name: "key", Type: runtime.TPattern, Doc: "what decides on the backend"}
 	return &runtime.Module{
 		Name: "balance",
-		Doc: "Spreads requests over several backends. A backend that cannot be reached is left out for a second, after each further failure for twice as long, up to 8 seconds, " +
-			"and another one is tried. When all are left out a request still tries one of them; when none can be reached the answer is a 503. " +
-			"Only a request that no backend has seen is given to another one. " +
-			"The actions of a backend may therefore run more than once for a request.",
+		Doc:  balanceDoc,
 		Actions: []runtime.ActionDef{
-			{Name: "balance.rr", Params: []runtime.Param{backends},
-				New:     newBalancer((*balancer).nextInTurn),
+			{Name: "balance.rr", Params: []runtime.Param{backends}, New: newBalance(balancer.RoundRobin),
 				Doc:     "Round robin: the backends take turns.",
 				Example: `actions = balance.rr { fastcgi "127.0.0.1:9090", fastcgi "127.0.0.1:9091" }`},
-			{Name: "balance.sqf", Params: []runtime.Param{backends},
-				New:     newBalancer((*balancer).leastBusy),
-				Doc:     "Shortest queue first: the backend with the fewest requests in progress, the first of several.",
-				Example: `actions = balance.sqf { fastcgi "127.0.0.1:9090", fastcgi "127.0.0.1:9091" }`},
+			{Name: "balance.sqf", Params: []runtime.Param{backends}, New: newBalance(balancer.ShortestQueue),
+				Doc: "Shortest queue first: the backend with the fewest requests in progress, the first of several.",
+				Example: `actions = balance.sqf {
+  backends = { proxy "10.0.0.1:8080", { action = proxy "10.0.0.2:8080", weight = 3 } },
+  max_in_flight = 20, backlog = 500, wait = 5,
+  check = { path = "/health", interval = 2 },
+}`},
+			{Name: "balance.least_time", Params: []runtime.Param{backends}, New: newBalance(balancer.LeastTime),
+				Doc: "Least time: the backend where the next request is likely to wait the least. That is its time to the first byte of an answer, as an average of the last seconds, times its requests in progress. " +
+					"One that was not used for some seconds is tried again.",
+				Example: `actions = balance.least_time { proxy "10.0.0.1:8080", proxy "10.0.0.2:8080" }`},
+			{Name: "balance.hash", Params: []runtime.Param{key, backends}, New: newBalance(balancer.Hash),
+				Doc: "Consistent hashing: the same key always has the same backend, also on other servers and after a restart. " +
+					"A backend that is taken away, fails or is full leaves its keys to all the others, and no other key moves; one that is added gets its share from all the others. " +
+					`What a backend is known by is its name: the address, unless the table has another one as "name".`,
+				Example: `actions = balance.hash("%{req.path}", { proxy "10.0.0.1:8080", proxy "10.0.0.2:8080" })`},
 		},
 		Options: []runtime.Option{{
 			Name: "balance.debug", Type: runtime.TBool, Default: false,
@@ -38,262 +46,153 @@ func balanceModule() *runtime.Module {
 	}
 }
 
-// balancer spreads requests over backends.
-type balancer struct {
-	pick  func(b *balancer, usable func(i int) bool) int // index of a backend, -1 when none is usable
-	debug runtime.OptionRef
+const balanceDoc = `Spreads requests over several backends, which may be any actions: fastcgi, scgi, proxy, lists of them, Lua functions.
 
-	mu       sync.Mutex
-	backends []balanced
-	next     int
-}
+A backend that fails is left out for a second, then a single request tries it; after each further failure it is left out for twice as long. ` +
+	`A request that no backend has seen goes to another one. One that a backend may have begun to work on is repeated only when the method allows that (RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE), ` +
+	`nothing of an answer has come, and the request body can be sent again: it has at most 32 KiB, or was not read yet. ` +
+	`The actions of a backend may therefore run more than once for a request.
 
-// balanced is one backend and what is known of it.
-type balanced struct {
-	action   runtime.Action
-	load     int       // requests in progress
-	failures int       // since it last worked
-	failedAt time.Time // the last of them
-	wake     time.Time // when it may be tried again
-}
+When all backends are left out or busy, requests wait, and those that came first go first. Where too many wait already, or one has waited for too long, the answer is a 503 with Retry-After. A client that goes away waits no more.
 
-const (
-	firstPause    = time.Second // as long as lighttpd2 leaves a dead backend out
-	mostDoublings = 3
-)
+The options, with their defaults:
 
-func newBalancer(pick func(*balancer, func(int) bool) int) func(*runtime.Builder, runtime.Args) (runtime.Action, error) {
-	return func(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-		list := &balancer{pick: pick, debug: b.Option("balance.debug")}
-		v := args.Value(0)
-		if node, ok := v.Action(); ok && v.Kind() == runtime.KindAction {
-			list.backends = []balanced{{action: node}}
-			return list, nil
-		}
-		items, _ := v.List()
-		if len(items) == 0 {
-			return nil, errors.New("the list of backends is empty")
-		}
-		for _, item := range items {
-			node, _ := item.Action() // checked with the arguments
-			list.backends = append(list.backends, balanced{action: node})
-		}
-		return list, nil
-	}
-}
+- ` + "`tries = 3`" + `: how many backends may begin to work on a request.
+- ` + "`backlog = 1000`" + `: how many requests may wait. ` + "`wait = 10`" + `: how long each may, in seconds. With 0 none waits.
+- ` + "`max_in_flight = 0`" + `: how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent.
+- ` + "`fails = 3`" + `: how many failures in a row leave a backend out. ` + "`pause = 1`" + ` and ` + "`max_pause = 8`" + `: for how many seconds, at first and at most.
+- ` + "`check`" + `: a table that has each backend checked by itself, from when the server begins to serve. With ` + "`path = \"/health\"`" + ` its actions get a GET request for that path, and what the script does before the balancer is not done for it; ` +
+	`an answer with a status from 200 to 399 is good. The Host is ` + "`host = \"localhost\"`" + `. Without a path it is enough that the backend takes a connection. ` +
+	"`interval = 5`" + ` and ` + "`timeout = 2`" + ` are seconds; after ` + "`fall = 3`" + ` bad checks in a row the backend is down and gets no requests, after ` + "`rise = 2`" + ` good ones it is up.
 
-// Run gives the request to a backend, and to another one while it was not seen by any.
-func (b *balancer) Run(vr *runtime.VRequest) error {
-	if vr.IsHandled() {
-		return nil
-	}
-	turn := &balanceTurn{list: b, at: -1}
-	vr.OnFinish(turn.leave)
-	var last error
-	if len(b.backends) > 1 {
-		if turn.body, last = holdBody(vr); last != nil {
-			return last
-		}
-	}
-	for turn.enter() {
-		if vr.Option(b.debug).(bool) {
-			vr.Log().Info("backend selected", "place", b.place(turn.at), "path", vr.Request.URI.Path)
-		}
-		last = b.backends[turn.at].action.Run(vr)
-		if last == nil {
-			if turn.works() {
-				vr.Log().Info("backend works again", "place", b.place(turn.at))
-			}
-			return nil
-		}
-		if !unreached(last) || vr.IsHandled() {
-			return last
-		}
-		if turn.failed() {
-			vr.Log().Warn("backend left out", "place", b.place(turn.at), "error", last.Error())
-		}
-		turn.leave()
-		if len(b.backends) == 1 || !turn.again(vr, last) {
-			return last
-		}
-	}
-	return &runtime.StatusError{Status: http.StatusServiceUnavailable, Err: fmt.Errorf("none of %d backends can be reached: %w", len(b.backends), last)}
-}
+An entry of the list is an action, or a table: ` + "`{ action = proxy \"10.0.0.1:80\", weight = 2, name = \"big\" }`" + `. The weight, a whole number from 1 to 100, is the share of the requests; the name is for the log, status.info and balance.hash.`
 
-// place names a backend in the log.
-func (b *balancer) place(i int) string { return fmt.Sprintf("%d of %d", i+1, len(b.backends)) }
-
-// unreached reports whether err says that the backend did not take the request: it may be
-// given to another one.
-func unreached(err error) bool {
-	if e, ok := errors.AsType[*upstream.Error](err); ok {
-		return !e.Sent && (e.Kind == upstream.Unavailable || e.Kind == upstream.Timeout)
-	}
-	status, ok := errors.AsType[*runtime.StatusError](err)
-	return ok && status.Status == http.StatusServiceUnavailable
-}
-
-// again reports whether the request can be given to another backend, as far as its body goes.
-// A FastCGI client that was connected may still be reading a body that is not kept.
-func (t *balanceTurn) again(vr *runtime.VRequest, err error) bool {
-	if t.body != nil && t.body.kept == nil {
-		if e, ok := errors.AsType[*upstream.Error](err); ok && e.Op != "dial" {
-			return false
-		}
-	}
-	return t.body.whole(vr)
-}
-
-// nextInTurn picks the first usable backend behind the one picked before.
-func (b *balancer) nextInTurn(usable func(int) bool) int {
-	for i := range b.backends {
-		if i = (b.next + i) % len(b.backends); usable(i) {
-			return i
-		}
-	}
-	return -1
-}
-
-// leastBusy picks the usable backend with the fewest requests in progress.
-func (b *balancer) leastBusy(usable func(int) bool) int {
-	best := -1
-	for i := range b.backends {
-		if usable(i) && (best < 0 || b.backends[i].load < b.backends[best].load) {
-			best = i
-		}
-	}
-	return best
-}
-
-// balanceTurn is one request on its way through the backends.
-type balanceTurn struct {
-	list  *balancer
-	body  *heldBody
-	at    int       // the backend that has it now, -1
-	began time.Time // when it got it
-	tried []bool    // backends that could not be reached, nil while there is none
-}
-
-// enter picks a backend that was not tried yet. One that failed gets a single request when
-// its pause is over; only when it took that one is it used again as the others are. When all of them
-// pause, the request has one attempt with the one whose pause ends first.
-func (t *balanceTurn) enter() bool {
-	b, now := t.list, time.Now()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i := b.pick(b, func(i int) bool {
-		return (t.tried == nil || !t.tried[i]) && (b.backends[i].failures == 0 || !now.Before(b.backends[i].wake))
-	})
-	if i < 0 && t.tried == nil {
-		i = 0
-		for j := range b.backends {
-			if b.backends[j].wake.Before(b.backends[i].wake) {
-				i = j
-			}
-		}
-	}
-	if i < 0 {
-		return false
-	}
-	be := &b.backends[i]
-	be.load++
-	if be.failures > 0 {
-		be.wake = now.Add(be.pause())
-	}
-	b.next = i + 1
-	t.at, t.began = i, now
-	return true
-}
-
-// pause is how long the backend is left out.
-func (be *balanced) pause() time.Duration { return firstPause << min(be.failures-1, mostDoublings) }
-
-// works says that the backend took the request. It reports whether it had failed before.
-func (t *balanceTurn) works() bool {
-	t.list.mu.Lock()
-	defer t.list.mu.Unlock()
-	be := &t.list.backends[t.at]
-	had := be.failures > 0
-	be.failures = 0
-	return had
-}
-
-// failed says that the backend could not be reached. It reports whether it had worked so far.
-// Requests that fail at the same time count once.
-func (t *balanceTurn) failed() bool {
-	now := time.Now()
-	t.list.mu.Lock()
-	defer t.list.mu.Unlock()
-	if t.tried == nil {
-		t.tried = make([]bool, len(t.list.backends))
-	}
-	t.tried[t.at] = true
-	be := &t.list.backends[t.at]
-	worked := be.failures == 0
-	if worked || be.failedAt.Before(t.began) {
-		be.failures++
-		be.failedAt = now
-		be.wake = now.Add(be.pause())
-	}
-	return worked
-}
-
-// leave says that the request is over for the backend that has it.
-func (t *balanceTurn) leave() {
-	if t.at < 0 {
-		return
-	}
-	t.list.mu.Lock()
-	defer t.list.mu.Unlock()
-	t.list.backends[t.at].load--
-	t.at = -1
+// balance is the action: it gives requests to the actions of its backends.
+type balance struct {
+	pool    *balancer.Pool
+	actions []runtime.Action // of the backends
+	key     *runtime.Pattern // nil where it does not count
+	tries   int64
+	debug   runtime.OptionRef
 }
 
 // keptBody is the longest request body, in bytes, that is kept for another attempt. It is what
 // a FastCGI client reads before it connects.
 const keptBody = 32 << 10
 
-// heldBody is a request body that more than one backend may need.
-type heldBody struct {
-	kept  []byte // all of it, when it is short
-	total int64  // its length in bytes, -1 when that is not known yet
-}
+// mostAttempts ends the way of a request whatever the backends do.
+const mostAttempts = 100
 
-// holdBody prepares the request body for more than one attempt. It is nil when there is none.
-func holdBody(vr *runtime.VRequest) (*heldBody, error) {
-	if vr.In.IsClosed() && vr.In.Len() == 0 {
-		return nil, nil
+// Run gives the request to a backend, and to another one as long as that can be done.
+func (b *balance) Run(vr *runtime.VRequest) error {
+	if vr.IsHandled() {
+		return nil
 	}
-	h := &heldBody{total: -1}
-	if !vr.BodyFiltered() && !vr.Request.Header.Has("Content-Length") {
-		return h, nil
+	if err := vr.KeepBody(keptBody); err != nil {
+		return err
 	}
-	var err error
-	if h.total, err = vr.In.Measure(vr.Program().MaxBufferedBody()); err != nil || h.total > keptBody {
-		return h, err
+	key := ""
+	if b.key != nil {
+		key = b.key.Eval(vr, nil)
 	}
-	h.kept, err = io.ReadAll(vr.In)
-	vr.In.Add(h.kept)
-	return h, err
-}
-
-// whole makes the whole body readable again, and reports whether that is possible: a longer
-// one must be untouched.
-func (h *heldBody) whole(vr *runtime.VRequest) bool {
-	if h == nil {
-		return true
-	}
-	if h.kept != nil {
-		vr.In.Reset()
-		vr.In.Add(h.kept)
-		return true
-	}
-	var err error
-	if h.total < 0 {
-		if h.total, err = vr.ContentLength(); err != nil {
-			return false
+	turn := b.pool.Begin(key)
+	vr.OnFinish(turn.Leave)
+	var last error
+	seen := int64(0) // by how many backends
+	for range mostAttempts {
+		at, err := turn.Next(vr.Context)
+		if err != nil {
+			return b.nobody(err, last)
+		}
+		if vr.Option(b.debug).(bool) {
+			vr.Log().Info("backend selected", "backend", b.pool.Name(at), "path", vr.Request.URI.Path)
+		}
+		last = b.actions[at].Run(vr)
+		fault := faultOf(last)
+		b.tell(vr, turn, fault, at, last)
+		if fault == broken {
+			seen++
+		}
+		if !b.again(vr, fault, seen) {
+			break
 		}
 	}
-	left, err := vr.In.Measure(vr.Program().MaxBufferedBody())
-	return err == nil && left == h.total
+	return last
+}
+
+// again reports whether the request may go to another backend, and makes its body whole for that.
+func (b *balance) again(vr *runtime.VRequest, f fault, seen int64) bool {
+	switch {
+	case f <= notBackend, vr.IsHandled():
+		return false
+	case f == broken && (seen >= b.tries || !upstream.Idempotent(vr.Request.Method)):
+		return false
+	}
+	return vr.RewindBody(f == unreached)
+}
+
+// fault says what the error of a backend's action means for it and for the request.
+type fault int
+
+const (
+	noFault    fault = iota
+	notBackend       // a script broke, or the client did
+	unreached        // nobody took the connection
+	overloaded       // the backend said so, and did nothing else
+	unsent           // the backend failed, and did nothing
+	broken           // the backend may have begun to work on the request
+)
+
+func faultOf(err error) fault {
+	if err == nil {
+		return noFault
+	}
+	if e, ok := errors.AsType[*upstream.Error](err); ok {
+		switch {
+		case e.Kind == upstream.Canceled, e.Kind == upstream.BadRequest:
+			return notBackend
+		case e.Sent:
+			return broken
+		case e.Op == "dial":
+			return unreached
+		case e.Kind == upstream.Unavailable:
+			return overloaded
+		}
+		return unsent
+	}
+	if status, ok := errors.AsType[*runtime.StatusError](err); ok && status.Status == http.StatusServiceUnavailable {
+		return unsent // a balancer among the backends has nobody
+	}
+	return notBackend
+}
+
+// tell tells the pool what became of the attempt, and the log when a backend fails or works
+// again.
+func (b *balance) tell(vr *runtime.VRequest, turn *balancer.Turn, f fault, at int, err error) {
+	switch f {
+	case noFault:
+		if turn.Worked() {
+			vr.Log().Info("backend works again", "backend", b.pool.Name(at))
+		}
+	case notBackend: // nothing was learnt
+	case overloaded:
+		turn.Refused()
+	default:
+		if pause := turn.Failed(); pause > 0 {
+			vr.Log().Warn("backend left out", "backend", b.pool.Name(at), "pause", pause, "error", err.Error())
+		}
+	}
+}
+
+// nobody is the error of a request that no backend can take; last is why the last one that
+// was tried did not.
+func (b *balance) nobody(err, last error) error {
+	busy, ok := errors.AsType[*balancer.BusyError](err)
+	if !ok {
+		return &runtime.StatusError{Status: upstream.Canceled.Status(), Err: fmt.Errorf("waiting for a backend: %w", err)}
+	}
+	if last != nil {
+		err = fmt.Errorf("%w; the last failure: %w", err, last)
+	}
+	return &runtime.StatusError{Status: http.StatusServiceUnavailable, Err: err, RetryAfter: busy.RetryAfter}
 }

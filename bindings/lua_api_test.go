@@ -35,6 +35,12 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
+func (l *logBuffer) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
+}
+
 // luaSite is a loaded script and its log.
 type luaSite struct {
 	*runtime.Program

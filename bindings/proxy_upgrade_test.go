@@ -45,8 +45,8 @@ func listenHTTP1(t *testing.T, s *luaSite) string {
 	return l.Addr().String()
 }
 
-// echo sends every WebSocket message back, behind the path that it was asked for.
-func echo(t *testing.T) (addr string) {
+// echoServer sends every WebSocket message back, behind the path that it was asked for.
+func echoServer(t *testing.T) (addr string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, Subprotocols: []string{"parrot"}})
@@ -72,7 +72,7 @@ func echo(t *testing.T) (addr string) {
 func TestProxyWebSocket(t *testing.T) {
 	for name, serve := range frontEnds {
 		t.Run(name, func(t *testing.T) {
-			site := luaScript(t, fmt.Sprintf(`actions = { rewrite { "^/old", "/new" }, proxy %q }`, echo(t)))
+			site := luaScript(t, fmt.Sprintf(`actions = { rewrite { "^/old", "/new" }, proxy %q }`, echoServer(t)))
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			c, resp, err := websocket.Dial(ctx, "ws://"+serve(t, site)+"/old", &websocket.DialOptions{Subprotocols: []string{"parrot"}})

@@ -19,11 +19,11 @@ func statusModule() *runtime.Module {
 			"Nothing is counted unless a script has one of these actions. Do not show them to everybody.",
 		Actions: []runtime.ActionDef{
 			{Name: "status.info", New: newStatusInfo,
-				Doc: "Answers with a page of requests, traffic, states and the requests in progress. " +
+				Doc: "Answers with a page of requests, traffic, states, the backends of balancers and the requests in progress. " +
 					"?format=plain gives the numbers as text, in lighttpd2's form: a connection is there a request in progress, and the states that a server without a state machine does not have are 0; " +
 					"?mode=runtime tells of the process, ?refresh=5 has the browser come back every 5 seconds.",
 				Example: `actions = when(request.path:eq "/server-status", { access.check { allow = { "127.0.0.0/8" } }, status.info() })`,
-				Params:  []runtime.Param{{Name: "mode", Type: runtime.TString, Optional: true, Doc: `"short" leaves out the process and the requests in progress`}}},
+				Params:  []runtime.Param{{Name: "mode", Type: runtime.TString, Optional: true, Doc: `"short" leaves out the process, the backends and the requests in progress`}}},
 			{Name: "status.metrics", New: newStatusMetrics,
 				Doc:     "Answers with metrics for Prometheus in its text format.",
 				Example: `actions = when(request.path:eq "/metrics", { access.check { allow = { "10.0.0.0/8" } }, status.metrics() })`},

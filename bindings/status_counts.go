@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"context"
 	"fmt"
 	goruntime "runtime"
 	"runtime/metrics"
@@ -24,6 +25,7 @@ type programStats struct {
 	out, in  atomic.Int64
 	vhost    runtime.OptionRef
 	rest     vhostCounts // of the requests that belong to no named vhost
+	balanced *balancers
 
 	mu     sync.Mutex
 	recent []counts // one a second, the oldest first
@@ -104,13 +106,12 @@ const recentSeconds = 5
 
 // statsOf returns the counters of the program; the first call has them count.
 func statsOf(b *runtime.Builder) *programStats {
+	balanced := balancersOf(b)
 	return b.Shared(programStatsKey{}, func() any {
-		s := &programStats{started: time.Now(), vhost: b.Option(optionStatusVhost)}
+		s := &programStats{started: time.Now(), vhost: b.Option(optionStatusVhost), balanced: balanced}
 		s.recent = []counts{s.counts()}
 		b.Observe(runtime.Observer{Begin: s.begin, End: s.end})
-		stop := make(chan struct{})
-		b.OnClose(func() { close(stop) })
-		go s.sample(stop)
+		b.Background(s.sample)
 		return s
 	}).(*programStats)
 }
@@ -128,13 +129,13 @@ func (s *programStats) end(vr *runtime.VRequest) {
 	s.inFlight.Add(-1)
 }
 
-// sample takes the totals once a second until the program is closed.
-func (s *programStats) sample(stop <-chan struct{}) {
+// sample takes the totals once a second.
+func (s *programStats) sample(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
@@ -171,6 +172,7 @@ type snapshot struct {
 	States             int
 	OneState           string // the place in the script that forced a single Lua state
 	Vhosts             []*vhostCounts
+	Balancers          []balancerStatus
 
 	before counts // some seconds ago
 }
@@ -181,7 +183,7 @@ func (s *programStats) snapshot(p *runtime.Program) *snapshot {
 	snap := &snapshot{counts: s.counts(), InFlight: s.inFlight.Load(), Uptime: time.Since(s.started), Started: s.started,
 		Memory: memory[0].Value.Uint64(), Heap: memory[1].Value.Uint64(),
 		Goroutines: goruntime.NumGoroutine(), CPUs: goruntime.GOMAXPROCS(0), GoVersion: goruntime.Version(),
-		Script: p.Name(), Addresses: p.Addresses(), Vhosts: s.all()}
+		Script: p.Name(), Addresses: p.Addresses(), Vhosts: s.all(), Balancers: s.balanced.status()}
 	snap.Requests = snap.requests()
 	var forced *runtime.Pos
 	if snap.States, forced = p.States(); forced != nil {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"luaserve/bindings/balancer"
 )
 
 // The text format of Prometheus is written here by hand: a dozen numbers need neither a
@@ -32,6 +34,7 @@ func metricsText(s *snapshot) string {
 	single("luaserve_response_bytes_total", "counter", "Bytes sent, reckoned as HTTP/1.1 with headers.", float64(s.Out))
 	single("luaserve_request_bytes_total", "counter", "Bytes received, reckoned as HTTP/1.1 with headers.", float64(s.In))
 	writeDurations(&b, s)
+	writeBalancers(&b, s.Balancers)
 	single("luaserve_start_time_seconds", "gauge", "When the script was loaded, in seconds since 1970.", float64(s.Started.UnixMilli())/1e3)
 	single("luaserve_uptime_seconds", "gauge", "Time since the script was loaded.", float64(s.Uptime.Milliseconds())/1e3)
 	single("luaserve_lua_states", "gauge", "Lua states of the script, 0 when no request calls Lua.", float64(s.States))
@@ -70,4 +73,38 @@ func writeDurations(b *strings.Builder, s *snapshot) {
 		seconds := time.Duration(v.nanos.Load()).Seconds()
 		fmt.Fprintf(b, "%s_sum%s %s\n%s_count%s %d\n", name, labels, strconv.FormatFloat(seconds, 'f', -1, 64), name, labels, sum)
 	}
+}
+
+// writeBalancers writes what balancers know of their backends; nothing when there is none.
+func writeBalancers(b *strings.Builder, all []balancerStatus) {
+	if len(all) == 0 {
+		return
+	}
+	metric(b, "luaserve_balance_waiting", "gauge", "Requests that wait for a backend.")
+	for _, pool := range all {
+		fmt.Fprintf(b, "luaserve_balance_waiting{balance=%s} %d\n", labelText(pool.Name), pool.Waiting)
+	}
+	perBackend := func(name, kind, help string, value func(balancer.BackendStatus) float64) {
+		metric(b, name, kind, help)
+		for _, pool := range all {
+			for _, be := range pool.Backends {
+				fmt.Fprintf(b, "%s{balance=%s,backend=%s} %s\n", name, labelText(pool.Name), labelText(be.Name), strconv.FormatFloat(value(be), 'f', -1, 64))
+			}
+		}
+	}
+	perBackend("luaserve_backend_up", "gauge", "Whether a backend gets requests: 1, or 0 when it is left out or down.", func(be balancer.BackendStatus) float64 {
+		if be.State == balancer.Up {
+			return 1
+		}
+		return 0
+	})
+	perBackend("luaserve_backend_in_flight", "gauge", "Requests in progress at a backend.", func(be balancer.BackendStatus) float64 { return float64(be.InFlight) })
+	perBackend("luaserve_backend_requests_total", "counter", "Requests given to a backend, repeated ones again.", func(be balancer.BackendStatus) float64 { return float64(be.Requests) })
+	perBackend("luaserve_backend_failures_total", "counter", "Requests that a backend did not answer.", func(be balancer.BackendStatus) float64 { return float64(be.Failed) })
+	perBackend("luaserve_backend_latency_seconds", "gauge", "Recent average of the time to the first byte of an answer, 0 when it is not known.", func(be balancer.BackendStatus) float64 { return be.Latency.Seconds() })
+}
+
+// labelText is the value of a label in quotes.
+func labelText(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
 }

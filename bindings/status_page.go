@@ -110,6 +110,7 @@ var statusTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("status").Funcs(template.FuncMap{
 		"size": func(n uint64) string { return sizeText(float64(n)) },
 		"time": timeText,
+		"fine": func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) },
 		"base": filepath.Base,
 		"join": strings.Join,
 		"ago":  func(t time.Time) string { return timeText(time.Since(t)) },
@@ -176,7 +177,11 @@ tbody th{font-weight:500}.n{text-align:right}.url{white-space:normal;overflow-wr
 <div class="wide"><table><tbody>
 {{range $.ClassRows}}<tr><th>{{.Name}}</th><td class="n">{{.Count}}</td><td class="n dim">{{printf "%.1f" .Percent}} %</td><td class="bar"><i style="width:{{printf "%.1f" .Percent}}%"></i></td></tr>
 {{end}}</tbody></table></div>
-{{end}}{{else}}<header><h1>Requests in progress</h1><span class="dim">{{len .Active}}</span></header>
+{{if not $.Short}}{{range .Balancers}}<h2>Backends of {{base .Name}}{{with .Waiting}} <span class="dim">{{.}} waiting</span>{{end}}</h2>
+<div class="wide"><table><thead><tr><th>backend</th><th>state</th><th class="n">in progress</th><th class="n">requests</th><th class="n">failed</th><th class="n">first byte</th></tr></thead><tbody>
+{{range .Backends}}<tr><th>{{.Name}}</th><td>{{.State}}</td><td class="n">{{.InFlight}}</td><td class="n">{{.Requests}}</td><td class="n">{{.Failed}}</td><td class="n">{{with .Latency}}{{fine .}}{{end}}</td></tr>
+{{end}}</tbody></table></div>
+{{end}}{{end}}{{end}}{{else}}<header><h1>Requests in progress</h1><span class="dim">{{len .Active}}</span></header>
 {{end}}{{if .Chosen}}<h2>Chosen</h2>
 <div class="wide"><table><tbody>
 {{range .Chosen}}<tr><th>#{{.ID}}</th><td class="url">{{.Method}} {{.Target}} {{.Proto}}<br><span class="dim">host {{.Host}}, {{if .TLS}}TLS{{else}}plain{{end}}, from {{addr .Client}} to {{addr .Server}}, began {{.Started.Format "15:04:05.000"}}</span></td><td class="n">{{ago .Started}}</td></tr>

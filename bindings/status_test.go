@@ -83,9 +83,11 @@ func TestStatusVhosts(t *testing.T) {
 // TestStatusMetricsFormat checks every line against the grammar of the text format, and
 // that a metric's lines follow its TYPE.
 func TestStatusMetricsFormat(t *testing.T) {
-	s := newGuard(t, strings.Replace(statusScript, "actions = {", "actions = { action.status.vhost 'a \"b\"',", 1), nil)
+	script := strings.Replace(statusScript, "actions = {", "actions = { action.status.vhost 'a \"b\"',", 1)
+	s := newGuard(t, "balance.rr { respond \"a\", { action = respond \"b\", name = 'with \"\\\\' } }\n"+script, nil)
 	text := s.get("/metrics").Body.String()
-	line := regexp.MustCompile(`^(?:# HELP [a-z_]+ .+|# TYPE [a-z_]+ (?:counter|gauge|histogram)|([a-z_]+)(?:\{[a-z]+="(?:[^"\\]|\\.)*"(?:,[a-z]+="[^"\\]*")*\})? [0-9]+(?:\.[0-9]+)?)$`)
+	const labels = `\{[a-z]+="(?:[^"\\]|\\["\\n])*"(?:,[a-z]+="(?:[^"\\]|\\["\\n])*")*\}`
+	line := regexp.MustCompile(`^(?:# HELP [a-z_]+ .+|# TYPE [a-z_]+ (?:counter|gauge|histogram)|([a-z_]+)(?:` + labels + `)? [0-9]+(?:\.[0-9]+)?)$`)
 	current := ""
 	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		m := line.FindStringSubmatch(l)

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Action is a node of the pipeline. Run does the node's work for one request: it may
@@ -75,6 +76,9 @@ func (e *ActionError) Unwrap() error { return e.Err }
 type StatusError struct {
 	Status int
 	Err    error
+	// RetryAfter is how long the client should wait before it asks again (RFC 9110, 10.2.3):
+	// it is told the whole seconds, rounded up. 0 says nothing.
+	RetryAfter time.Duration
 }
 
 // Error returns the text of the cause.

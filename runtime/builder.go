@@ -28,6 +28,11 @@ func (b *Builder) Option(name string) OptionRef { return b.prog.OptionRef(name) 
 // Pos is the place in the script that is calling.
 func (b *Builder) Pos() Pos { return b.pos }
 
+// InSite reports whether the script of the site itself is being loaded. What is made
+// otherwise, in a handler or a file of lua.handler, may be made any number of times, so it
+// must not bring along what lives as long as the program.
+func (b *Builder) InSite() bool { return b.load != nil && b.load.mayUseSetups }
+
 // Log returns the program's logger.
 func (b *Builder) Log() *slog.Logger { return b.prog.log }
 

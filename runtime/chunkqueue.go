@@ -18,6 +18,7 @@ type ChunkQueue struct {
 	// close the queue or fail.
 	refill func() error
 	sent   int64 // bytes that writeTo has written
+	taken  bool  // something was taken out, in whatever way
 }
 
 type chunk struct {
@@ -88,6 +89,7 @@ func (q *ChunkQueue) Reset() {
 	}
 	clear(q.chunks)
 	q.chunks = q.chunks[:0]
+	q.taken = true
 }
 
 func (c *chunk) close() {
@@ -110,6 +112,7 @@ func (q *ChunkQueue) StealAll(from *ChunkQueue) {
 		n++
 	}
 	q.chunks = append(q.chunks, from.chunks[:n]...)
+	from.taken = from.taken || n > 0
 	left := copy(from.chunks, from.chunks[n:])
 	clear(from.chunks[left:])
 	from.chunks = from.chunks[:left]
@@ -125,7 +128,7 @@ func (q *ChunkQueue) Measure(limit int64) (int64, error) {
 	}
 	var all ChunkQueue
 	var err error
-	held := int64(0)
+	held, taken := int64(0), q.taken
 	for !all.closed && err == nil {
 		before := len(all.chunks)
 		err = all.moveSome(q)
@@ -137,6 +140,7 @@ func (q *ChunkQueue) Measure(limit int64) (int64, error) {
 		}
 	}
 	q.chunks = append(all.chunks, q.chunks...)
+	q.taken = taken // all of it is back
 	return q.Len(), err
 }
 
@@ -175,6 +179,7 @@ func (q *ChunkQueue) moveSome(from *ChunkQueue) error {
 		q.closed = true
 		return nil
 	}
+	from.taken = true
 	if c := &from.chunks[0]; c.stream == nil {
 		q.chunks = append(q.chunks, *c)
 		from.drop()
@@ -226,6 +231,7 @@ func (q *ChunkQueue) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		stream := q.chunks[0].stream != nil
+		q.taken = true
 		n, done, err := q.chunks[0].read(p)
 		if done {
 			q.chunks[0].close()

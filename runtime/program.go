@@ -69,6 +69,7 @@ type Program struct {
 	observers  observers
 	stats      *statCache
 	keepAlive  [2]OptionRef // timeout and requests
+	background background
 
 	filesMu sync.Mutex
 	files   []string // the scripts that were read
@@ -266,9 +267,10 @@ func (p *Program) onClose(f func()) {
 	p.closers = append(p.closers, f)
 }
 
-// Close frees what the program holds: backend connections, Lua states. Requests that
-// still run may fail.
+// Close ends what the program does in the background and frees what it holds: backend
+// connections, Lua states. Requests that still run may fail.
 func (p *Program) Close() error {
+	p.background.stop()
 	p.closeMu.Lock()
 	closers, heaps := p.closers, p.heaps
 	p.closers, p.heaps = nil, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 // Handle runs the pipeline for one exchange and returns the answer, never nil. The front
 // end sends it and closes it. Handle is safe for concurrent use.
 func (p *Program) Handle(ex Exchange) *Reply {
+	p.Start()
 	vr := p.requests.Get().(*VRequest)
 	err := vr.start(p, ex)
 	p.observers.begin(vr)
@@ -136,6 +138,9 @@ func (vr *VRequest) fail(err error) {
 	vr.rawOut = ChunkQueue{closed: true}
 	vr.filtered = nil
 	vr.Response.Header.Reset()
+	if se != nil && se.RetryAfter > 0 {
+		vr.Response.Header.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(se.RetryAfter.Seconds())), 10))
+	}
 	vr.Response.Status = status
 	vr.handled = unhandled
 	switch status {

@@ -72,10 +72,15 @@ func load(t *testing.T, script string, extra ...*runtime.Module) *site {
 }
 
 func (s *site) get(path string) (status int, body string) {
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://host"+path, nil))
+	w := s.answer(path)
 	b, _ := io.ReadAll(w.Body)
 	return w.Code, string(b)
+}
+
+func (s *site) answer(path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://host"+path, nil))
+	return w
 }
 
 // wantStates checks how many states the script's heap got.

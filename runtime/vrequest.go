@@ -52,6 +52,7 @@ type VRequest struct {
 	reply        Reply
 	noBody       ChunkQueue
 	rawIn        *ChunkQueue // the body before the in-filters
+	replay       replay
 	rawOut       ChunkQueue
 }
 
@@ -334,6 +335,8 @@ type requestBody struct {
 	length int64        // -1 unknown
 	came   atomic.Int64 // bytes from the front end
 	taken  int64        // bytes that were read from it
+	limit  int64        // how much of that is kept for a repetition
+	kept   []byte       // all that was read, as long as it is no more
 	spool  *os.File
 }
 
@@ -433,6 +436,7 @@ func (b *requestBody) buffer(limit int64) (int64, error) {
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.taken += int64(n)
+	b.keep(p[:n])
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = &StatusError{Status: 400, Err: fmt.Errorf("reading the request body: %w", err)}
 	}

@@ -10,6 +10,7 @@ import (
 type site interface {
 	Handle(runtime.Exchange) *runtime.Reply
 	Addresses() []string
+	Start() // it takes over
 	Close() error
 }
 

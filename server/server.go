@@ -178,6 +178,7 @@ func (s *Server) install(next site) error {
 		next.Close()
 		return err
 	}
+	next.Start()
 	s.current.Store(newGeneration(next))
 	if before != nil {
 		before.release()

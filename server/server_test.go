@@ -27,12 +27,16 @@ type fakeSite struct {
 	handler http.HandlerFunc // nil: answers with its name
 	panics  bool
 	running atomic.Int64
+	started atomic.Bool
 	closed  atomic.Bool
 	misused atomic.Bool
 }
 
 // Handle runs the handler and lets the front end pull what it writes.
 func (f *fakeSite) Handle(ex runtime.Exchange) *runtime.Reply {
+	if !f.started.Load() {
+		f.misused.Store(true)
+	}
 	if f.panics {
 		panic("broken")
 	}
@@ -65,6 +69,8 @@ func (f *fakeSite) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fakeSite) Addresses() []string { return f.listen }
+
+func (f *fakeSite) Start() { f.started.Store(true) }
 
 func (f *fakeSite) Close() error {
 	if f.closed.Swap(true) || f.running.Load() > 0 {
@@ -256,7 +262,7 @@ func TestReloadErrorKeepsTheOldSite(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	mustGet(t, url, "old")
-	if !refused.closed.Load() || len(s.Addrs()) != 1 {
+	if !refused.closed.Load() || refused.started.Load() || len(s.Addrs()) != 1 {
 		t.Errorf("half reloaded: site closed %v, addresses %v", refused.closed.Load(), s.Addrs())
 	}
 }

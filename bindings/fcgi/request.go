@@ -95,14 +95,10 @@ func (r *Request) method() string {
 	return http.MethodGet
 }
 
-// idempotent reports whether doing the request twice is as good as once (RFC 9110 section
-// 9.2.2). An authorizer only answers a question, whatever the method.
+// idempotent reports whether doing the request twice is as good as once. An authorizer only
+// answers a question, whatever the method.
 func (r *Request) idempotent(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return r.Role == gofast.RoleAuthorizer
+	return upstream.Idempotent(method) || r.Role == gofast.RoleAuthorizer
 }
 
 // check returns why the request cannot be sent.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"luaserve/bindings/upstream"
 )
 
 // Field is one header field.
@@ -67,7 +69,7 @@ func newWire(r *Request, last bool) (w *wire, err error) {
 	if !w.stream {
 		w.inline = int(r.Length)
 	}
-	w.repeatable = !w.stream && idempotent(r.Method)
+	w.repeatable = !w.stream && upstream.Idempotent(r.Method)
 	return w, nil
 }
 
@@ -97,16 +99,6 @@ func shortBody(err error) error {
 		return fmt.Errorf("the request body is shorter than its length: %w", io.ErrUnexpectedEOF)
 	}
 	return err
-}
-
-// idempotent reports whether doing the request twice is as good as once (RFC 9110 section
-// 9.2.2).
-func idempotent(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return false
 }
 
 // appendHead appends the request head (RFC 9112 sections 3 and 6), or returns why it cannot
