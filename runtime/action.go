@@ -131,3 +131,9 @@ func (s *setting) Run(vr *VRequest) error {
 	vr.setOption(s.index, s.value)
 	return nil
 }
+
+// listActions returns the actions of a list, nil when a is none.
+func listActions(a Action) List {
+	l, _ := a.(List)
+	return l
+}

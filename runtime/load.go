@@ -29,6 +29,8 @@ type load struct {
 	plugins       map[string]bool    // files, each only once
 	sources       map[string]bool    // the scripts themselves, not what they require
 	unused        map[*Condition]Pos // conditions that nothing has used yet
+	regexes       map[string]*Regex  // by their expression, so that equal ones are one
+	objects       map[named]*lua.LUserData
 	localActions  bool
 	complaint     string // what a plugin logged as an error during the running call
 }
@@ -53,7 +55,7 @@ func newLoad(p *Program, mayUseSetups bool) *load {
 	l := &load{
 		prog: p, mayUseSetups: mayUseSetups,
 		pluginActions: map[string]*lua.LFunction{}, pluginSetups: map[string]*lua.LFunction{}, plugins: map[string]bool{},
-		sources: map[string]bool{}, unused: map[*Condition]Pos{},
+		sources: map[string]bool{}, unused: map[*Condition]Pos{}, regexes: map[string]*Regex{}, objects: map[named]*lua.LUserData{},
 	}
 	l.st = newState(h)
 	l.st.builder = &Builder{prog: p, st: l.st, load: l}
