@@ -312,6 +312,7 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		}
 		if err == nil {
 			b.sayNoEffect("action "+name, def.NoEffect)
+			b.noteChain(node)
 		}
 	} else if index, ok := reg.options[name]; ok {
 		var value any
@@ -326,6 +327,17 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 	}
 	return node, err
 }
+
+// noteChain remembers a when whose else is a when for the end of the load.
+func (b *Builder) noteChain(n *Node) {
+	if _, ok := n.Act.(*When); ok && b.mayIndex() && elseWhen(n) != nil {
+		b.load.chains = append(b.load.chains, n)
+	}
+}
+
+// mayIndex reports whether lists and chains get an index: not those that are made for one
+// request.
+func (b *Builder) mayIndex() bool { return b.load != nil && !b.prog.oneByOne }
 
 func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 	reg := b.prog.registry

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -109,15 +110,20 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 
 // listValue makes the value of a list.
 func (b *Builder) listValue(items []Value) Value {
-	if len(items) < 2 {
-		return ListValue(items...)
+	v := ListValue(items...)
+	if len(items) < 2 || !v.isAction() {
+		return v
 	}
-	for _, item := range items {
-		if item.kind != KindAction {
-			return ListValue(items...)
-		}
+	l := v.actions()
+	if b.mayIndex() {
+		v.action = listNode(newList(l))
+	} else {
+		v.action = listNode(l)
 	}
-	return actionList(listNode(ListValue(items...).actions()))
+	if !slices.ContainsFunc(items, func(item Value) bool { return item.kind == KindList }) {
+		v.list = nil // can be made again
+	}
+	return v
 }
 
 // functionNode makes an action of a Lua function.

@@ -31,6 +31,7 @@ type load struct {
 	unused        map[*Condition]Pos // conditions that nothing has used yet
 	regexes       map[string]*Regex  // by their expression, so that equal ones are one
 	objects       map[named]*lua.LUserData
+	chains        []*Node // whens whose else is a when
 	localActions  bool
 	complaint     string // what a plugin logged as an error during the running call
 }
@@ -198,6 +199,7 @@ func (l *load) pipeline(globals *lua.LTable, name string) (*Node, error) {
 		}
 		return nil, &LoadError{Pos: Pos{File: name}, Msg: msg}
 	}
+	l.indexChains()
 	return node, nil
 }
 

@@ -57,6 +57,7 @@ type Program struct {
 	observers  observers
 	stats      *statCache
 	keepAlive  [2]OptionRef // timeout and requests
+	oneByOne   bool         // no indexes: what tests compare the others with
 
 	sharedMu     sync.Mutex
 	sharedValues map[any]any

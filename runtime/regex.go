@@ -17,6 +17,7 @@ import (
 type Regex struct {
 	expr     string
 	compiled atomic.Pointer[compiledRegex]
+	needed   atomic.Pointer[[][]textNeed]
 }
 
 type compiledRegex struct {
@@ -50,6 +51,17 @@ func (b *Builder) Regex(expr string) (*Regex, error) {
 		b.load.regexes[expr] = re
 	}
 	return re, err
+}
+
+// needs returns the texts that a subject must have before it can match: alternatives, and
+// of those at least one.
+func (r *Regex) needs() [][]textNeed {
+	if known := r.needed.Load(); known != nil {
+		return *known
+	}
+	n := regexNeeds(r.expr)
+	r.needed.Store(&n)
+	return n
 }
 
 // get returns the compiled expression. That two requests may both compile it does no harm.

@@ -34,7 +34,7 @@ type Value struct {
 	num    float64
 	str    string
 	list   []Value
-	action *Node // of a list: the list action that it was made into, in the place of list
+	action *Node // of a list: the list action that it was made into; list may be nil then
 	cond   *Condition
 }
 
@@ -73,7 +73,7 @@ func (v Value) List() ([]Value, bool) { return v.items(), v.kind == KindList }
 // items returns the elements of a list. A list of actions is kept as the action alone: as
 // values the lists of a large configuration would take more memory than the pipeline.
 func (v Value) items() []Value {
-	if v.kind != KindList || v.action == nil {
+	if v.kind != KindList || v.list != nil || v.action == nil {
 		return v.list
 	}
 	acts := listActions(v.action.Act)
@@ -83,9 +83,6 @@ func (v Value) items() []Value {
 	}
 	return items
 }
-
-// actionList makes the value of a list of several actions.
-func actionList(n *Node) Value { return Value{kind: KindList, action: n} }
 
 // IsHash reports whether the value was written as a table with string keys.
 func (v Value) IsHash() bool { return v.hash }
