@@ -75,26 +75,28 @@ func (c *Condition) needsFor(want, keep bool) []needs {
 	}
 	switch c.op.name {
 	case "eq", "ne":
-		return []needs{c.textNeeds(textNeed{isEqual, c.arg})}
+		return c.textNeed(isEqual)
 	case "prefix", "notprefix":
-		return []needs{c.textNeeds(textNeed{isPrefix, c.arg})}
+		return c.textNeed(isPrefix)
 	case "suffix", "notsuffix":
-		return []needs{c.textNeeds(textNeed{isSuffix, c.arg})}
+		return c.textNeed(isSuffix)
 	case "match", "nomatch":
-		var out []needs
-		for _, alternatives := range c.parsed.(*Regex).needs() {
-			out = append(out, c.textNeeds(alternatives...))
-		}
-		return out
+		return textNeedsOf(*c.lvalue, c.parsed.(*Regex).needs())
 	}
 	return nil
 }
 
-func (c *Condition) textNeeds(texts ...textNeed) needs {
-	out := make(needs, len(texts))
-	for i, t := range texts {
-		t.text = lowered(t.text)
-		out[i] = need{*c.lvalue, t}
+func (c *Condition) textNeed(p place) []needs {
+	return []needs{{need{*c.lvalue, textNeed{p, lowered(c.arg)}}}}
+}
+
+// textNeedsOf says of what variable texts are needed.
+func textNeedsOf(lv LValue, choices [][]textNeed) []needs {
+	out := make([]needs, len(choices))
+	for i, alternatives := range choices {
+		for _, t := range alternatives {
+			out[i] = append(out[i], need{lv, t})
+		}
 	}
 	return out
 }

@@ -220,9 +220,9 @@ type match struct {
 	regex   *Regex // nil when the groups are known
 }
 
-// Match makes the groups of a regular expression available as $n.
-// groups are the index pairs of [regexp.Regexp.FindStringSubmatchIndex].
-func Match(subject string, groups []int) Captures { return &match{subject: subject, groups: groups} }
+// Captures makes the groups of an expression that matches subject available as $n. They
+// are looked for when a pattern first wants one.
+func (r *Regex) Captures(subject string) Captures { return &match{subject: subject, regex: r} }
 
 // AppendCaptures implements [Captures].
 func (m *match) AppendCaptures(buf []byte, from, to int) []byte {
