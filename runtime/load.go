@@ -116,6 +116,9 @@ func compile(src []byte, name string) (*lua.FunctionProto, error) {
 		return nil, syntaxError(err, src, name)
 	}
 	proto, err := compileChunk(chunk, name)
+	if err == nil {
+		err = repairTables(proto)
+	}
 	if err != nil {
 		return nil, &LoadError{Pos: Pos{File: name}, Msg: err.Error(), cause: err}
 	}

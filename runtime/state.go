@@ -103,6 +103,7 @@ func openLibraries(L *lua.LState) {
 		L.Call(1, 0)
 	}
 	openCoroutines(L)
+	openRepaired(L)
 	// a script must not be able to end the server that runs it
 	if os, ok := L.G.Global.RawGetString("os").(*lua.LTable); ok {
 		os.RawSetString("exit", L.NewFunction(func(L *lua.LState) int {
