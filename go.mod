@@ -16,6 +16,7 @@ require (
 	golang.org/x/crypto v0.58.0
 	golang.org/x/tools v0.0.0-20200908211811-12e1bf57a112
 	layeh.com/gopher-luar v1.0.11
+	pgregory.net/rapid v1.3.0
 )
 
 require (

@@ -47,6 +47,12 @@ func newRespond(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	default:
 		return nil, fmt.Errorf("expected a status or a body, got %s", v.Kind())
 	}
+	var fixed []byte
+	if body != nil {
+		if text, ok := body.Text(); ok {
+			fixed, body = []byte(text), nil
+		}
+	}
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		if !vr.HandleDirect() {
 			return nil
@@ -54,6 +60,8 @@ func newRespond(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		vr.Response.Status = status
 		if body != nil {
 			vr.Out.Add(body.Append(nil, vr, nil))
+		} else {
+			vr.Out.Add(fixed)
 		}
 		// an error status without a body gets the built-in page, which has a type of its own
 		if !vr.Response.Header.Has("Content-Type") {

@@ -45,8 +45,23 @@ func (r *rule) String() string {
 	return r.regex.String()
 }
 
+// ruleSet is a list of rules of which the first that matches counts.
+type ruleSet struct {
+	rules []rule
+	set   *runtime.RegexSet
+}
+
 // parseRules reads the rules of redirect and rewrite: a target, a pair, a list of pairs.
-func parseRules(v runtime.Value, parse func(string) (*runtime.Pattern, error)) ([]rule, error) {
+func parseRules(b *runtime.Builder, v runtime.Value, parse func(string) (*runtime.Pattern, error)) (ruleSet, error) {
+	rules, err := parsePairs(b, v, parse)
+	regexes := make([]*runtime.Regex, len(rules))
+	for i, r := range rules {
+		regexes[i] = r.regex
+	}
+	return ruleSet{rules, b.RegexSet(regexes)}, err
+}
+
+func parsePairs(b *runtime.Builder, v runtime.Value, parse func(string) (*runtime.Pattern, error)) ([]rule, error) {
 	if text, ok := v.Str(); ok {
 		p, err := parse(text)
 		return []rule{{target: p}}, err
@@ -63,7 +78,7 @@ func parseRules(v runtime.Value, parse func(string) (*runtime.Pattern, error)) (
 			return nil, fmt.Errorf("rule %d: expected two strings, got %s and %s", i+1, p.Key.Kind(), p.Value.Kind())
 		}
 		var err error
-		if rules[i].regex, err = runtime.CompileRegex(expr); err != nil {
+		if rules[i].regex, err = b.Regex(expr); err != nil {
 			return nil, err
 		}
 		if rules[i].target, err = parse(target); err != nil {
@@ -73,22 +88,18 @@ func parseRules(v runtime.Value, parse func(string) (*runtime.Pattern, error)) (
 	return rules, nil
 }
 
-// match returns the first rule that matches subject, and its captures.
-func matchRule(rules []rule, subject string) (*rule, runtime.Captures) {
-	for i := range rules {
-		r := &rules[i]
-		if r.regex == nil {
-			return r, nil
-		}
-		if groups := r.regex.Find(subject); groups != nil {
-			return r, runtime.Match(subject, groups)
-		}
+// match returns the position of the first rule that matches subject, -1 for none, and
+// its captures.
+func (s *ruleSet) match(subject string) (int, runtime.Captures) {
+	i := s.set.Match(subject)
+	if i < 0 || s.rules[i].regex == nil {
+		return i, nil
 	}
-	return nil, nil
+	return i, s.rules[i].regex.Captures(subject)
 }
 
 func newRedirect(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	rules, err := parseRules(args.Value(0), runtime.ParsePattern)
+	rules, err := parseRules(b, args.Value(0), runtime.ParsePattern)
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +108,11 @@ func newRedirect(b *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 		if vr.IsHandled() {
 			return nil
 		}
-		r, captures := matchRule(rules, vr.Request.URI.Path)
-		if r == nil {
+		i, captures := rules.match(vr.Request.URI.Path)
+		if i < 0 {
 			return nil
 		}
+		r := &rules.rules[i]
 		location := absoluteLocation(vr, r.target.Eval(vr, captures))
 		if vr.Option(debug).(bool) {
 			vr.Log().Info("redirect", "path", vr.Request.URI.Path, "rule", r.String(), "location", location)

@@ -26,7 +26,7 @@ func rewriteModule() *runtime.Module {
 
 func newRewrite(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	var queries []*runtime.Pattern
-	rules, err := parseRules(args.Value(0), func(text string) (*runtime.Pattern, error) {
+	rules, err := parseRules(b, args.Value(0), func(text string) (*runtime.Pattern, error) {
 		path, query, split := cutUnescaped(text, '?')
 		var q *runtime.Pattern
 		if split {
@@ -41,44 +41,43 @@ func newRewrite(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRules(rules); err != nil {
+	if err := checkRules(rules.rules); err != nil {
 		return nil, err
 	}
 	debug := b.Option("rewrite.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		for i := range rules {
-			r, captures := matchRule(rules[i:i+1], vr.Request.URI.Path)
-			if r == nil {
-				continue
-			}
-			path := r.target.Eval(vr, captures)
-			var query *string
-			if queries[i] != nil {
-				q := queries[i].Eval(vr, captures)
-				query = &q
-			}
-			from := vr.Request.URI.Path
-			vr.Request.URI.SetPath(path, query)
-			if vr.Option(debug).(bool) {
-				vr.Log().Info("rewrite", "path", from, "rule", r.String(), "to", vr.Request.URI.Path, "query", vr.Request.URI.Query)
-			}
+		i, captures := rules.match(vr.Request.URI.Path)
+		if i < 0 {
 			return nil
+		}
+		r := &rules.rules[i]
+		path := r.target.Eval(vr, captures)
+		var query *string
+		if queries[i] != nil {
+			q := queries[i].Eval(vr, captures)
+			query = &q
+		}
+		from := vr.Request.URI.Path
+		vr.Request.URI.SetPath(path, query)
+		if vr.Option(debug).(bool) {
+			vr.Log().Info("rewrite", "path", from, "rule", r.String(), "to", vr.Request.URI.Path, "query", vr.Request.URI.Query)
 		}
 		return nil
 	}), nil
 }
 
 func newRewriteRaw(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	rules, err := parseRules(args.Value(0), runtime.ParsePattern)
+	rules, err := parseRules(b, args.Value(0), runtime.ParsePattern)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRules(rules); err != nil {
+	if err := checkRules(rules.rules); err != nil {
 		return nil, err
 	}
 	debug := b.Option("rewrite.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		if r, captures := matchRule(rules, vr.Request.URI.RawPath); r != nil {
+		if i, captures := rules.match(vr.Request.URI.RawPath); i >= 0 {
+			r := &rules.rules[i]
 			from := vr.Request.URI.RawPath
 			vr.Request.URI.SetRawPath(r.target.Eval(vr, captures))
 			if vr.Option(debug).(bool) {

@@ -68,11 +68,8 @@ func logHost(vr *runtime.VRequest, entry string, found bool) {
 }
 
 func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	type entry struct {
-		regex *runtime.Regex
-		act   runtime.Action
-	}
-	var entries []entry
+	var regexes []*runtime.Regex
+	var acts []runtime.Action
 	var fallback runtime.Action
 	for _, p := range args.Pairs(0) {
 		expr, ok := p.Key.Str()
@@ -87,29 +84,24 @@ func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, er
 			fallback = act
 			continue
 		}
-		re, err := runtime.CompileRegex(expr)
+		re, err := b.Regex(expr)
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, entry{re, act})
+		regexes, acts = append(regexes, re), append(acts, act)
 	}
-	debug := b.Option("vhost.debug")
+	set, debug := b.RegexSet(regexes), b.Option("vhost.debug")
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		host := vr.Request.URI.Host
-		for _, e := range entries {
-			if e.regex.Find(host) != nil {
-				if vr.Option(debug).(bool) {
-					logHost(vr, e.regex.String(), true)
-				}
-				return e.act.Run(vr)
-			}
+		act, entry := fallback, defaultKey
+		if i := set.Match(vr.Request.URI.Host); i >= 0 {
+			act, entry = acts[i], regexes[i].String()
 		}
 		if vr.Option(debug).(bool) {
-			logHost(vr, defaultKey, fallback != nil)
+			logHost(vr, entry, act != nil)
 		}
-		if fallback == nil {
+		if act == nil {
 			return nil
 		}
-		return fallback.Run(vr)
+		return act.Run(vr)
 	}), nil
 }

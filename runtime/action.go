@@ -43,10 +43,14 @@ type Node struct {
 
 // Run runs the action; an error gets the node's name and place, once.
 func (n *Node) Run(vr *VRequest) error {
-	err := n.Act.Run(vr)
-	if err == nil {
-		return nil
+	if err := n.Act.Run(vr); err != nil {
+		return n.locate(err)
 	}
+	return nil
+}
+
+// locate gives an error the node's name and place unless it has one already.
+func (n *Node) locate(err error) error {
 	var located *ActionError
 	if errors.As(err, &located) {
 		return err
@@ -134,4 +138,13 @@ type setting struct {
 func (s *setting) Run(vr *VRequest) error {
 	vr.setOption(s.index, s.value)
 	return nil
+}
+
+// listActions returns the actions of a list, nil when a is none.
+func listActions(a Action) List {
+	if l, ok := a.(*ruleList); ok {
+		return l.actions
+	}
+	l, _ := a.(List)
+	return l
 }

@@ -11,24 +11,36 @@ import (
 )
 
 // fakeExchange is a front end that costs nothing, so that benchmarks see the pipeline.
-type fakeExchange struct{ target string }
+type fakeExchange struct {
+	target string
+	host   string // "" for example.net
+	fields []runtime.Field
+}
 
 var (
 	benchLocal  = netip.MustParseAddrPort("127.0.0.1:80")
 	benchRemote = netip.MustParseAddrPort("127.0.0.1:5000")
 )
 
-func (e *fakeExchange) Context() context.Context   { return context.Background() }
-func (e *fakeExchange) Method() string             { return "GET" }
-func (e *fakeExchange) Target() string             { return e.target }
-func (e *fakeExchange) Proto() string              { return "HTTP/1.1" }
-func (e *fakeExchange) Host() string               { return "example.net" }
+func (e *fakeExchange) Context() context.Context { return context.Background() }
+func (e *fakeExchange) Method() string           { return "GET" }
+func (e *fakeExchange) Target() string           { return e.target }
+func (e *fakeExchange) Proto() string            { return "HTTP/1.1" }
+func (e *fakeExchange) Host() string {
+	if e.host != "" {
+		return e.host
+	}
+	return "example.net"
+}
 func (e *fakeExchange) LocalAddr() netip.AddrPort  { return benchLocal }
 func (e *fakeExchange) RemoteAddr() netip.AddrPort { return benchRemote }
 func (e *fakeExchange) TLS() *tls.ConnectionState  { return nil }
 func (e *fakeExchange) EachHeader(f func(n, v string)) {
-	f("Host", "example.net")
+	f("Host", e.Host())
 	f("User-Agent", "bench")
+	for _, field := range e.fields {
+		f(field.Name, field.Value)
+	}
 }
 func (e *fakeExchange) ContentLength() int64 { return 0 }
 func (e *fakeExchange) Body() io.Reader      { return nil }
@@ -40,7 +52,7 @@ func bench(b *testing.B, script, target string) {
 		b.Fatal(err)
 	}
 	defer p.Close()
-	ex := &fakeExchange{target}
+	ex := &fakeExchange{target: target}
 	b.ReportAllocs()
 	for b.Loop() {
 		reply := p.Handle(ex)

@@ -91,9 +91,10 @@ func (b *Builder) at(L *lua.LState) *Builder {
 	return &copied
 }
 
-// callerPos is the place of the innermost Lua function on the stack.
+// callerPos is the place of the innermost Lua function on the stack. It is asked for in Go
+// functions only: they are what level 0 would be.
 func callerPos(L *lua.LState) Pos {
-	for level := 0; ; level++ {
+	for level := 1; ; level++ {
 		dbg, ok := L.GetStack(level)
 		if !ok {
 			return Pos{}

@@ -31,7 +31,7 @@ type chunk struct {
 // ioPiece is how much is read from a stream at once, in bytes.
 const ioPiece = 32 << 10
 
-// Add appends bytes; the queue keeps b.
+// Add appends bytes; the queue keeps b and does not change it.
 func (q *ChunkQueue) Add(b []byte) {
 	if len(b) > 0 {
 		q.chunks = append(q.chunks, chunk{data: b})

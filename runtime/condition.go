@@ -3,50 +3,58 @@ package runtime
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Condition is a test over one lvalue, or a combination of tests. It is immutable and
 // safe for concurrent use.
 type Condition struct {
 	lvalue *LValue
-	op     string
-	negate bool
+	op     *condOp
 	arg    string
-	eval   func(vr *VRequest) (bool, error)
-	combo  []*Condition // of all, any, none
+	parsed any // what the operator made of arg: *Regex, netip.Prefix, int64; []*Condition of a combination
 }
 
-// condOp describes one comparison operator.
+// condOp describes one operator. There may be hundreds of thousands of conditions, so what
+// an operator needs to know is in the condition and not in a closure of its own.
 type condOp struct {
 	name   string
 	sign   string // the operator in lighttpd2's own configuration language
 	negate bool
 	doc    string
-	build  func(c *Condition) (func(vr *VRequest) (bool, error), error)
+	parse  func(b *Builder, c *Condition) (any, error) // nil when arg is used as it is
+	test   func(c *Condition, vr *VRequest) (bool, error)
 }
 
 var condOps = []condOp{
-	{"eq", "==", false, "is equal, as text", buildEqual},
-	{"ne", "!=", true, "is not equal, as text", buildEqual},
-	{"prefix", "=^", false, "begins with", buildText(strings.HasPrefix)},
-	{"notprefix", "!^", true, "does not begin with", buildText(strings.HasPrefix)},
-	{"suffix", "=$", false, "ends with", buildText(strings.HasSuffix)},
-	{"notsuffix", "!$", true, "does not end with", buildText(strings.HasSuffix)},
-	{"match", "=~", false, "matches a regular expression (RE2); its groups are %1, %2, … in the actions of the when", buildMatch},
-	{"nomatch", "!~", true, "does not match a regular expression", buildMatch},
-	{"ip", "=/", false, "is in a network (CIDR) or is an address", buildIP},
-	{"notip", "!/", true, "is not in a network", buildIP},
-	{"lt", "<", false, "is less than a number", buildCompare(func(a, b int64) bool { return a < b })},
-	{"le", "<=", false, "is at most a number", buildCompare(func(a, b int64) bool { return a <= b })},
-	{"gt", ">", false, "is greater than a number", buildCompare(func(a, b int64) bool { return a > b })},
-	{"ge", ">=", false, "is at least a number", buildCompare(func(a, b int64) bool { return a >= b })},
-	{"is", "", false, "is true, not 0, not empty", buildTruth},
-	{"isnot", "!", true, "is false, 0 or empty", buildTruth},
+	{"eq", "==", false, "is equal, as text", nil, testEqual},
+	{"ne", "!=", true, "is not equal, as text", nil, testEqual},
+	{"prefix", "=^", false, "begins with", nil, testPrefix},
+	{"notprefix", "!^", true, "does not begin with", nil, testPrefix},
+	{"suffix", "=$", false, "ends with", nil, testSuffix},
+	{"notsuffix", "!$", true, "does not end with", nil, testSuffix},
+	{"match", "=~", false, "matches a regular expression (RE2); its groups are %1, %2, … in the actions of the when", parseMatch, testMatch},
+	{"nomatch", "!~", true, "does not match a regular expression", parseMatch, testMatch},
+	{"ip", "=/", false, "is in a network (CIDR) or is an address", parseIP, testIP},
+	{"notip", "!/", true, "is not in a network", parseIP, testIP},
+	{"lt", "<", false, "is less than a number", parseCompare, testCompare(func(a, b int64) bool { return a < b })},
+	{"le", "<=", false, "is at most a number", parseCompare, testCompare(func(a, b int64) bool { return a <= b })},
+	{"gt", ">", false, "is greater than a number", parseCompare, testCompare(func(a, b int64) bool { return a > b })},
+	{"ge", ">=", false, "is at least a number", parseCompare, testCompare(func(a, b int64) bool { return a >= b })},
+	{"is", "", false, "is true, not 0, not empty", nil, testTruth},
+	{"isnot", "!", true, "is false, 0 or empty", nil, testTruth},
 }
+
+// The operators of combinations, which lighttpd2's Lua does not have. Conditions are tested
+// in order, and no more of them than needed.
+var (
+	opAll  = condOp{name: "all", test: testAll}
+	opAny  = condOp{name: "any", test: testAny}
+	opNone = condOp{name: "none", negate: true, test: testAny}
+
+	comboOps = []*condOp{&opAll, &opAny, &opNone}
+)
 
 func findOp(name string) *condOp {
 	for i := range condOps {
@@ -57,96 +65,123 @@ func findOp(name string) *condOp {
 	return nil
 }
 
-// newCondition builds lvalue:op(arg).
-func newCondition(lv *LValue, op *condOp, arg string) (*Condition, error) {
-	c := &Condition{lvalue: lv, op: op.name, negate: op.negate, arg: arg}
-	eval, err := op.build(c)
-	if err != nil {
+// newCondition builds lvalue:op(arg). Without a builder it shares nothing with others.
+func newCondition(b *Builder, lv *LValue, op *condOp, arg string) (*Condition, error) {
+	c := &Condition{lvalue: lv, op: op, arg: arg}
+	if op.parse == nil {
+		return c, nil
+	}
+	var err error
+	if c.parsed, err = op.parse(b, c); err != nil {
 		return nil, err
 	}
-	c.eval = eval
 	return c, nil
+}
+
+// combine builds all{…}, any{…} and none{…}.
+func combine(op *condOp, conds []*Condition) *Condition { return &Condition{op: op, parsed: conds} }
+
+// parts returns the conditions of a combination, nil for a test of one lvalue.
+func (c *Condition) parts() []*Condition {
+	parts, _ := c.parsed.([]*Condition)
+	return parts
 }
 
 // Eval tests the condition. A regex that matched leaves its captures on vr's stack;
 // whoever calls Eval takes them off again (see [When]).
 func (c *Condition) Eval(vr *VRequest) (bool, error) {
-	ok, err := c.eval(vr)
+	ok, err := c.op.test(c, vr)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", c, err)
 	}
-	return ok != c.negate, nil
+	return ok != c.op.negate, nil
 }
 
 // String prints the condition as a script writes it.
 func (c *Condition) String() string {
-	if c.combo != nil {
-		parts := make([]string, len(c.combo))
-		for i, sub := range c.combo {
+	if c.lvalue == nil {
+		parts := make([]string, len(c.parts()))
+		for i, sub := range c.parts() {
 			parts[i] = sub.String()
 		}
-		return c.op + "{" + strings.Join(parts, ", ") + "}"
+		return c.op.name + "{" + strings.Join(parts, ", ") + "}"
 	}
-	if c.op == "is" || c.op == "isnot" {
-		return fmt.Sprintf("%s:%s()", c.lvalue, c.op)
+	if c.op.name == "is" || c.op.name == "isnot" {
+		return fmt.Sprintf("%s:%s()", c.lvalue, c.op.name)
 	}
-	return fmt.Sprintf("%s:%s(%q)", c.lvalue, c.op, c.arg)
+	return fmt.Sprintf("%s:%s(%q)", c.lvalue, c.op.name, c.arg)
 }
 
-func buildEqual(c *Condition) (func(*VRequest) (bool, error), error) {
-	return buildText(func(s, arg string) bool { return s == arg })(c)
+func testEqual(c *Condition, vr *VRequest) (bool, error) {
+	s, err := c.lvalue.text(vr)
+	return err == nil && s == c.arg, err
 }
 
-func buildText(test func(s, arg string) bool) func(*Condition) (func(*VRequest) (bool, error), error) {
-	return func(c *Condition) (func(*VRequest) (bool, error), error) {
-		lv, arg := c.lvalue, c.arg
-		return func(vr *VRequest) (bool, error) {
-			s, err := lv.text(vr)
-			return err == nil && test(s, arg), err
-		}, nil
-	}
+func testPrefix(c *Condition, vr *VRequest) (bool, error) {
+	s, err := c.lvalue.text(vr)
+	return err == nil && strings.HasPrefix(s, c.arg), err
 }
 
-func buildTruth(c *Condition) (func(*VRequest) (bool, error), error) { return c.lvalue.truth, nil }
+func testSuffix(c *Condition, vr *VRequest) (bool, error) {
+	s, err := c.lvalue.text(vr)
+	return err == nil && strings.HasSuffix(s, c.arg), err
+}
 
-func buildCompare(test func(a, b int64) bool) func(*Condition) (func(*VRequest) (bool, error), error) {
-	return func(c *Condition) (func(*VRequest) (bool, error), error) {
-		want, err := strconv.ParseInt(c.arg, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%s:%s expects an integer, got %q", c.lvalue, c.op, c.arg)
+func testTruth(c *Condition, vr *VRequest) (bool, error) { return c.lvalue.truth(vr) }
+
+func testAll(c *Condition, vr *VRequest) (bool, error) {
+	for _, sub := range c.parts() {
+		if ok, err := sub.Eval(vr); err != nil || !ok {
+			return false, err
 		}
-		lv := c.lvalue
-		if lv.def.kind == lvNumber {
-			return func(vr *VRequest) (bool, error) {
-				n, err := lv.def.num(vr)
-				return err == nil && test(n, want), err
-			}, nil
+	}
+	return true, nil
+}
+
+func testAny(c *Condition, vr *VRequest) (bool, error) {
+	for _, sub := range c.parts() {
+		if ok, err := sub.Eval(vr); err != nil || ok {
+			return ok, err
 		}
-		if lv.def.kind != lvString {
-			return nil, fmt.Errorf("%s cannot be compared with %s; it is not a number", lv, c.op)
+	}
+	return false, nil
+}
+
+func parseCompare(_ *Builder, c *Condition) (any, error) {
+	want, err := strconv.ParseInt(c.arg, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%s expects an integer, got %q", c.lvalue, c.op.name, c.arg)
+	}
+	if kind := c.lvalue.def.kind; kind != lvNumber && kind != lvString {
+		return nil, fmt.Errorf("%s cannot be compared with %s; it is not a number", c.lvalue, c.op.name)
+	}
+	return want, nil
+}
+
+func testCompare(test func(a, b int64) bool) func(*Condition, *VRequest) (bool, error) {
+	return func(c *Condition, vr *VRequest) (bool, error) {
+		if c.lvalue.def.kind == lvNumber {
+			n, err := c.lvalue.def.num(vr)
+			return err == nil && test(n, c.parsed.(int64)), err
 		}
 		// a text that is not a number is neither less nor greater
-		return func(vr *VRequest) (bool, error) {
-			s, err := lv.text(vr)
-			if err != nil {
-				return false, err
-			}
-			n, err := strconv.ParseInt(s, 10, 64)
-			return err == nil && test(n, want), nil
-		}, nil
+		s, err := c.lvalue.text(vr)
+		if err != nil {
+			return false, err
+		}
+		n, err := strconv.ParseInt(s, 10, 64)
+		return err == nil && test(n, c.parsed.(int64)), nil
 	}
 }
 
-func buildIP(c *Condition) (func(*VRequest) (bool, error), error) {
+func parseIP(_ *Builder, c *Condition) (any, error) {
 	network, err := ParseNetwork(c.arg)
-	if err != nil {
-		return nil, err
-	}
-	lv := c.lvalue
-	return func(vr *VRequest) (bool, error) {
-		a, err := lv.addr(vr)
-		return err == nil && a.IsValid() && network.Contains(a), err
-	}, nil
+	return network, err
+}
+
+func testIP(c *Condition, vr *VRequest) (bool, error) {
+	a, err := c.lvalue.addr(vr)
+	return err == nil && a.IsValid() && c.parsed.(netip.Prefix).Contains(a), err
 }
 
 // ParseNetwork reads "10.0.0.0/8", "::1" or "192.168.1.7"; an address is a network of one.
@@ -162,117 +197,19 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
-func buildMatch(c *Condition) (func(*VRequest) (bool, error), error) {
-	re, err := CompileRegex(c.arg)
-	if err != nil {
-		return nil, err
-	}
-	lv := c.lvalue
-	return func(vr *VRequest) (bool, error) {
-		s, err := lv.text(vr)
-		if err != nil {
-			return false, err
-		}
-		groups := re.Find(s)
-		if groups == nil {
-			return false, nil
-		}
-		vr.captures = append(vr.captures, match{s, groups})
-		return true, nil
-	}, nil
+func parseMatch(b *Builder, c *Condition) (any, error) {
+	re, err := b.Regex(c.arg)
+	return re, err
 }
 
-// Regex is a regular expression over bytes, as lighttpd2's are: "." matches one byte, not
-// one UTF-8 sequence. The syntax is RE2's, which needs time linear in the subject.
-type Regex struct {
-	re   *regexp.Regexp
-	wide *regexp.Regexp // for subjects with bytes above 127
-}
-
-// CompileRegex compiles a regular expression.
-func CompileRegex(expr string) (*Regex, error) {
-	re, err := regexp.Compile(expr)
-	if err != nil {
-		return nil, fmt.Errorf("failed to compile regex %q: %w", expr, err)
+func testMatch(c *Condition, vr *VRequest) (bool, error) {
+	s, err := c.lvalue.text(vr)
+	re := c.parsed.(*Regex)
+	if err != nil || !re.Matches(s) {
+		return false, err
 	}
-	wide := re
-	if !isASCII(expr) {
-		if wide, err = regexp.Compile(widen(expr)); err != nil {
-			return nil, fmt.Errorf("failed to compile regex %q: %w", expr, err)
-		}
-	}
-	return &Regex{re, wide}, nil
-}
-
-// Find returns the index pairs of the leftmost match and its groups, nil for none.
-func (r *Regex) Find(s string) []int {
-	if isASCII(s) {
-		return r.re.FindStringSubmatchIndex(s)
-	}
-	// Go's regexp works on code points: match over a copy in which each byte is one
-	groups := r.wide.FindStringSubmatchIndex(widen(s))
-	for i, wideIndex := range groups {
-		if wideIndex > 0 {
-			groups[i] = narrowIndex(s, wideIndex)
-		}
-	}
-	return groups
-}
-
-// String returns the expression.
-func (r *Regex) String() string { return r.re.String() }
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
-// widen turns each byte into the code point of the same number.
-func widen(s string) string {
-	out := make([]byte, 0, 2*len(s))
-	for i := 0; i < len(s); i++ {
-		out = utf8.AppendRune(out, rune(s[i]))
-	}
-	return string(out)
-}
-
-// narrowIndex turns an index into widen(s) into one into s.
-func narrowIndex(s string, wide int) int {
-	n := 0
-	for i := 0; i < len(s); i++ {
-		if n >= wide {
-			return i
-		}
-		n++
-		if s[i] >= utf8.RuneSelf {
-			n++
-		}
-	}
-	return len(s)
-}
-
-// combine builds all{…}, any{…} and none{…}, which lighttpd2's Lua does not have.
-// Conditions are tested in order, and no more of them than needed.
-func combine(op string, conds []*Condition) *Condition {
-	c := &Condition{op: op, combo: conds, negate: op == "none"}
-	stopAt := op != "all"
-	c.eval = func(vr *VRequest) (bool, error) {
-		for _, sub := range conds {
-			ok, err := sub.Eval(vr)
-			if err != nil {
-				return false, err
-			}
-			if ok == stopAt {
-				return stopAt, nil
-			}
-		}
-		return !stopAt, nil
-	}
-	return c
+	vr.captures = append(vr.captures, match{subject: s, regex: re})
+	return true, nil
 }
 
 // Operator describes a comparison operator for the reference.

@@ -45,7 +45,7 @@ func TestConditions(t *testing.T) {
 		{"physical.size", "", "eq", "-1", true},
 	}
 	for _, tt := range tests {
-		c, err := newCondition(&LValue{findLValue(tt.lvalue), tt.key}, findOp(tt.op), tt.arg)
+		c, err := newCondition(nil, &LValue{findLValue(tt.lvalue), tt.key}, findOp(tt.op), tt.arg)
 		if err != nil {
 			t.Errorf("%s:%s(%q): %v", tt.lvalue, tt.op, tt.arg, err)
 			continue
@@ -63,7 +63,7 @@ func TestConditionErrors(t *testing.T) {
 		{"request.length", "lt", "x", "expects an integer"},
 		{"request.is_handled", "lt", "1", "not a number"},
 	} {
-		_, err := newCondition(&LValue{def: findLValue(tt.lvalue)}, findOp(tt.op), tt.arg)
+		_, err := newCondition(nil, &LValue{def: findLValue(tt.lvalue)}, findOp(tt.op), tt.arg)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s:%s(%q): error %v, want %q in it", tt.lvalue, tt.op, tt.arg, err, tt.want)
 		}
@@ -73,7 +73,7 @@ func TestConditionErrors(t *testing.T) {
 // The response is looked at before there is one: an error, never a silent no.
 func TestResponseConditionNeedsResponse(t *testing.T) {
 	vr := testRequest(t, "/", "h")
-	c, err := newCondition(&LValue{def: findLValue("response.status")}, findOp("ne"), "403")
+	c, err := newCondition(nil, &LValue{def: findLValue("response.status")}, findOp("ne"), "403")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,29 @@ type accessKind uint8
 const (
 	accessAction accessKind = iota
 	accessSetup
-	accessBare // header.add: an action or option, or else a setup
+	accessBare     // header.add: an action or option, or else a setup
+	accessVariable // request.path
 )
+
+// named is where a name was found: header in the globals, add behind header.
+type named struct {
+	kind     accessKind
+	of, name string
+}
+
+// once returns the object that stands for a name, made the first time: a large script
+// names request.path a hundred thousand times.
+func (l *load) once(n named, make func() *lua.LUserData) *lua.LUserData {
+	if l == nil {
+		return make()
+	}
+	ud := l.objects[n]
+	if ud == nil {
+		ud = make()
+		l.objects[n] = ud
+	}
+	return ud
+}
 
 func (a *accessor) String() string {
 	switch {
@@ -98,8 +119,8 @@ func (st *state) installConfig() {
 	for _, group := range []string{"request", "physical", "response"} {
 		st.base.RawSetString(group, st.handle(group, "lvalue group"))
 	}
-	for _, op := range []string{"all", "any", "none"} {
-		st.base.RawSetString(op, L.NewFunction(st.combineConditions(op)))
+	for _, op := range comboOps {
+		st.base.RawSetString(op.name, L.NewFunction(st.combineConditions(op)))
 	}
 }
 
@@ -117,7 +138,9 @@ func (st *state) bareName(L *lua.LState) int {
 			return 1
 		}
 		if st.builder.knows(string(name)) {
-			L.Push(st.handle(&accessor{kind: accessBare, name: string(name)}, "accessor"))
+			L.Push(st.builder.load.once(named{accessBare, "", string(name)}, func() *lua.LUserData {
+				return st.handle(&accessor{kind: accessBare, name: string(name)}, "accessor")
+			}))
 			return 1
 		}
 		st.builder.refuseUnknown(L, string(name))
@@ -152,9 +175,17 @@ var nameHints = map[string]string{
 
 // knows reports whether name is that of an action, setup or option, or begins one.
 func (b *Builder) knows(name string) bool {
-	for _, n := range b.names(accessBare) {
-		if n == name || strings.HasPrefix(n, name+".") {
-			return true
+	if b.prog.registry.known[name] {
+		return true
+	}
+	if b.load == nil {
+		return false
+	}
+	for _, plugins := range []map[string]*lua.LFunction{b.load.pluginActions, b.load.pluginSetups} {
+		for n := range plugins {
+			if n == name || (len(n) > len(name) && n[len(name)] == '.' && n[:len(name)] == name) {
+				return true
+			}
 		}
 	}
 	return false
@@ -190,11 +221,13 @@ func (st *state) accessorIndex(L *lua.LState) int {
 	if !ok {
 		L.RaiseError("expected a name behind %s, got a %s", a, L.Get(2).Type())
 	}
-	name := string(key)
-	if a.name != "" {
-		name = a.name + "." + name
-	}
-	L.Push(st.handle(&accessor{kind: a.kind, name: name}, "accessor"))
+	L.Push(st.builder.load.once(named{a.kind, a.name, string(key)}, func() *lua.LUserData {
+		name := string(key)
+		if a.name != "" {
+			name = a.name + "." + name
+		}
+		return st.handle(&accessor{kind: a.kind, name: name}, "accessor")
+	}))
 	return 1
 }
 
@@ -274,11 +307,12 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 	var err error
 	if def, ok := reg.actions[name]; ok {
 		var args Args
-		if args, err = checkArgs(name, def.Params, given); err == nil {
+		if args, err = b.checkArgs(name, def.Params, given); err == nil {
 			node.Act, err = def.New(b, args)
 		}
 		if err == nil {
 			b.sayNoEffect("action "+name, def.NoEffect)
+			b.noteChain(node)
 		}
 	} else if index, ok := reg.options[name]; ok {
 		var value any
@@ -294,13 +328,24 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 	return node, err
 }
 
+// noteChain remembers a when whose else is a when for the end of the load.
+func (b *Builder) noteChain(n *Node) {
+	if _, ok := n.Act.(*When); ok && b.mayIndex() && elseWhen(n) != nil {
+		b.load.chains = append(b.load.chains, n)
+	}
+}
+
+// mayIndex reports whether lists and chains get an index: not those that are made for one
+// request.
+func (b *Builder) mayIndex() bool { return b.load != nil && !b.prog.oneByOne }
+
 func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 	reg := b.prog.registry
 	if b.load == nil || !b.load.mayUseSetups {
 		return fmt.Errorf("setups can only be used while the script is loaded, not while a request is handled")
 	}
 	if def, ok := reg.setups[name]; ok {
-		args, err := checkArgs(name, def.Params, given)
+		args, err := b.checkArgs(name, def.Params, given)
 		if err != nil {
 			return err
 		}
@@ -346,7 +391,7 @@ func (b *Builder) optionValue(o *Option, given []Value) (any, error) {
 	if len(given) == 0 {
 		return o.Default, nil
 	}
-	args, err := checkArgs(o.Name, []Param{{Name: "value", Type: o.Type}}, given)
+	args, err := b.checkArgs(o.Name, []Param{{Name: "value", Type: o.Type}}, given)
 	if err != nil {
 		return nil, err
 	}
@@ -371,16 +416,17 @@ func (b *Builder) optionValue(o *Option, given []Value) (any, error) {
 
 func (st *state) lvalueGroupIndex(L *lua.LState) int {
 	group := L.CheckUserData(1).Value.(string)
-	name := group + "." + L.Get(2).String()
-	def := findLValue(name)
-	if def == nil {
-		L.RaiseError("%s", unknown("variable", name, lvalueNames()).Error())
-	}
-	if def.keyed {
-		L.Push(st.handle(def, "lvalue keyed"))
-	} else {
-		L.Push(st.handle(&LValue{def: def}, "lvalue"))
-	}
+	field := L.Get(2).String()
+	L.Push(st.builder.load.once(named{accessVariable, group, field}, func() *lua.LUserData {
+		def := findLValue(group + "." + field)
+		if def == nil {
+			L.RaiseError("%s", unknown("variable", group+"."+field, lvalueNames()).Error())
+		}
+		if def.keyed {
+			return st.handle(def, "lvalue keyed")
+		}
+		return st.handle(&LValue{def: def}, "lvalue")
+	}))
 	return 1
 }
 
@@ -431,7 +477,7 @@ func (st *state) conditionOp(op *condOp) lua.LGFunction {
 				return st.noCondition(L, fmt.Errorf("%s:%s expects a string or a number, got a %s", lv, op.name, v.Type()))
 			}
 		}
-		c, err := newCondition(lv, op, arg)
+		c, err := newCondition(st.builder, lv, op, arg)
 		if err != nil {
 			return st.noCondition(L, err)
 		}
@@ -456,7 +502,7 @@ func (b *Builder) noteCondition(L *lua.LState, c *Condition) {
 }
 
 // combineConditions serves all{…}, any{…} and none{…}.
-func (st *state) combineConditions(op string) lua.LGFunction {
+func (st *state) combineConditions(op *condOp) lua.LGFunction {
 	return func(L *lua.LState) int {
 		b := st.builder.at(L)
 		v, err := b.toValue(L.Get(1))
@@ -477,7 +523,7 @@ func (st *state) combineConditions(op string) lua.LGFunction {
 			}
 		}
 		if err != nil {
-			st.raise(L, &accessor{kind: accessBare, name: op}, b, err)
+			st.raise(L, &accessor{kind: accessBare, name: op.name}, b, err)
 		}
 		L.Push(st.handle(combine(op, conds), "condition"))
 		return 1

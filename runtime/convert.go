@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -50,7 +51,7 @@ func (b *Builder) truthValue(lv *LValue) (Value, error) {
 	if lv.def.kind != lvBool {
 		return Value{}, fmt.Errorf("%s is not a condition; compare it, for example %s:eq(…)", lv, lv)
 	}
-	c, err := newCondition(lv, findOp("is"), "")
+	c, err := newCondition(b, lv, findOp("is"), "")
 	return Value{kind: KindCondition, cond: c}, err
 }
 
@@ -63,8 +64,9 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 		}
 	}
 	isList := false
-	var items []Value
-	inOrder(t, func(k, lv lua.LValue) {
+	items := make([]Value, 0, t.Len())
+	// ForEach would bring rules written as a hash in another order at each load
+	eachInOrder(t, func(k, lv lua.LValue) {
 		v, err := b.toValue(lv)
 		if err != nil {
 			fail(fmt.Errorf("entry %s: %w", k, err))
@@ -101,17 +103,27 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 				return Value{}, fmt.Errorf("the list has a hole: entry %d is nil", i+1)
 			}
 		}
-		out.list = items
+		return b.listValue(items), nil
 	}
 	return out, nil
 }
 
-// inOrder visits a table in the order in which its entries were written. ForEach would
-// not: rules written as a hash would be in another order at each load.
-func inOrder(t *lua.LTable, f func(k, v lua.LValue)) {
-	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
-		f(k, v)
+// listValue makes the value of a list.
+func (b *Builder) listValue(items []Value) Value {
+	v := ListValue(items...)
+	if len(items) < 2 || !v.isAction() {
+		return v
 	}
+	l := v.actions()
+	if b.mayIndex() {
+		v.action = listNode(newList(l))
+	} else {
+		v.action = listNode(l)
+	}
+	if !slices.ContainsFunc(items, func(item Value) bool { return item.kind == KindList }) {
+		v.list = nil // can be made again
+	}
+	return v
 }
 
 // functionNode makes an action of a Lua function.
@@ -140,8 +152,9 @@ func (st *state) toLua(v Value) lua.LValue {
 	case KindString:
 		return lua.LString(v.str)
 	case KindList:
-		t := st.L.CreateTable(len(v.list), 0)
-		for i, item := range v.list {
+		items := v.items()
+		t := st.L.CreateTable(len(items), 0)
+		for i, item := range items {
 			t.RawSetInt(i+1, st.toLua(item))
 		}
 		t.Metatable = st.metas.RawGetString("kvlist")

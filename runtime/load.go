@@ -28,6 +28,9 @@ type load struct {
 	plugins       map[string]bool    // files, each only once
 	sources       map[string]bool    // the scripts themselves, not what they require
 	unused        map[*Condition]Pos // conditions that nothing has used yet
+	regexes       map[string]*Regex  // by their expression, so that equal ones are one
+	objects       map[named]*lua.LUserData
+	chains        []*Node // whens whose else is a when
 	localActions  bool
 	complaint     string // what a plugin logged as an error during the running call
 }
@@ -52,7 +55,7 @@ func newLoad(p *Program, mayUseSetups bool) *load {
 	l := &load{
 		prog: p, mayUseSetups: mayUseSetups,
 		pluginActions: map[string]*lua.LFunction{}, pluginSetups: map[string]*lua.LFunction{}, plugins: map[string]bool{},
-		sources: map[string]bool{}, unused: map[*Condition]Pos{},
+		sources: map[string]bool{}, unused: map[*Condition]Pos{}, regexes: map[string]*Regex{}, objects: map[named]*lua.LUserData{},
 	}
 	l.st = newState(h)
 	l.st.builder = &Builder{prog: p, st: l.st, load: l}
@@ -113,6 +116,9 @@ func compile(src []byte, name string, concat *lua.LFunction) (*lua.FunctionProto
 		return nil, syntaxError(err, src, name)
 	}
 	proto, err := compileChunk(chunk, name, concat)
+	if err == nil {
+		err = repairTables(proto)
+	}
 	if err != nil {
 		return nil, &LoadError{Pos: Pos{File: name}, Msg: err.Error(), cause: err}
 	}
@@ -192,6 +198,7 @@ func (l *load) pipeline(globals *lua.LTable, name string) (*Node, error) {
 		}
 		return nil, &LoadError{Pos: Pos{File: name}, Msg: msg}
 	}
+	l.indexChains()
 	return node, nil
 }
 

@@ -26,6 +26,7 @@ type lvalueDef struct {
 	aliases []string
 	kind    lvalueKind
 	keyed   bool // request.header["X"]
+	mayFail bool // reading it may be an error, or do something
 	doc     string
 	str     func(vr *VRequest, key string) (string, error)
 	num     func(vr *VRequest) (int64, error)
@@ -62,7 +63,7 @@ var lvalueDefs = []*lvalueDef{
 		str: func(vr *VRequest, _ string) (string, error) { return vr.Request.URI.Query, nil }},
 	{name: "request.method", doc: "HTTP method.",
 		str: func(vr *VRequest, _ string) (string, error) { return vr.Request.Method, nil }},
-	{name: "request.length", aliases: []string{"request.content_length"}, kind: lvNumber,
+	{name: "request.length", aliases: []string{"request.content_length"}, kind: lvNumber, mayFail: true,
 		doc: "Length of the request body in bytes. A body of unknown length is read for it.",
 		num: func(vr *VRequest) (int64, error) { return vr.ContentLength() }},
 	{name: "request.is_handled", kind: lvBool, doc: "Whether an action has claimed the request.",
@@ -86,14 +87,14 @@ var lvalueDefs = []*lvalueDef{
 		str: func(vr *VRequest, _ string) (string, error) { return vr.Physical.DocRoot, nil }},
 	{name: "physical.pathinfo", doc: "PATH_INFO: what the URL has behind the file.",
 		str: func(vr *VRequest, _ string) (string, error) { return vr.Physical.PathInfo, nil }},
-	{name: "response.status", kind: lvNumber, doc: "Status code of the response.",
+	{name: "response.status", kind: lvNumber, mayFail: true, doc: "Status code of the response.",
 		num: func(vr *VRequest) (int64, error) {
 			if !vr.HasResponse() {
 				return 0, errNoResponse
 			}
 			return int64(vr.Response.Status), nil
 		}},
-	{name: "response.header", keyed: true, doc: "Response header, as request.header.",
+	{name: "response.header", keyed: true, mayFail: true, doc: "Response header, as request.header.",
 		str: func(vr *VRequest, key string) (string, error) {
 			if !vr.HasResponse() {
 				return "", errNoResponse

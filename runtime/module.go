@@ -140,13 +140,13 @@ func (a Args) Condition(i int) *Condition { return a.Value(i).cond }
 
 // checkArgs brings the arguments of a call into the order of the parameters. Arguments
 // form one list; lists of one element are unwrapped, as lighttpd2 does.
-func checkArgs(name string, params []Param, given []Value) (Args, error) {
+func (b *Builder) checkArgs(name string, params []Param, given []Value) (Args, error) {
 	args := Args{name: name, params: params}
 	if len(params) == 1 && params[0].takesWhole() {
 		if len(given) == 0 && params[0].Optional {
 			return args, nil
 		}
-		args.vals = []Value{params[0].whole(given)}
+		args.vals = []Value{params[0].whole(b, given)}
 	} else {
 		args.vals = spread(given, params)
 	}
@@ -179,9 +179,9 @@ func (p Param) takesWhole() bool {
 
 // whole makes one value of the argument list. What is exact loses the brackets of the call
 // and nothing else.
-func (p Param) whole(given []Value) Value {
+func (p Param) whole(b *Builder, given []Value) Value {
 	if p.Type != TExact {
-		return ListValue(given...).unwrapped()
+		return b.listValue(given).unwrapped()
 	}
 	if len(given) == 1 {
 		return given[0]
@@ -194,7 +194,7 @@ func (p Param) whole(given []Value) Value {
 // where the first parameter takes such a table.
 func spread(given []Value, params []Param) []Value {
 	for len(given) == 1 && given[0].kind == KindList && len(params) > 0 && !(given[0].hash && params[0].Type == TPairs) {
-		given = given[0].list
+		given = given[0].items()
 	}
 	return given
 }
@@ -222,7 +222,7 @@ func (p Param) check(args *Args, i int) error {
 			args.pats[i] = pat
 		}
 	case TAction:
-		_, ok = v.Action()
+		ok = v.isAction()
 	case TCondition:
 		ok = v.kind == KindCondition
 	case TStrings:
@@ -244,14 +244,14 @@ func (p Param) check(args *Args, i int) error {
 }
 
 func firstNonAction(v Value) string {
-	if v.kind == KindAction {
+	if v.isAction() {
 		return ""
 	}
 	if v.kind != KindList {
 		return fmt.Sprintf("expected a list of actions, got %s", v.kind)
 	}
 	for i, item := range v.list {
-		if _, ok := item.Action(); !ok {
+		if !item.isAction() {
 			return fmt.Sprintf("entry %d: expected an action, got %s", i+1, item.kind)
 		}
 	}
@@ -275,7 +275,8 @@ type registry struct {
 	modules []*Module
 	setups  map[string]*Setup
 	actions map[string]*ActionDef
-	options map[string]int // index into optionDefs
+	options map[string]int  // index into optionDefs
+	known   map[string]bool // every name and what one begins with: header.add, header
 	defs    []*Option
 	objects []*Object
 	// the two objects that the runtime itself hands to Lua
@@ -289,7 +290,7 @@ const (
 )
 
 func newRegistry(modules []*Module) (*registry, error) {
-	r := &registry{modules: modules, setups: map[string]*Setup{}, actions: map[string]*ActionDef{}, options: map[string]int{}}
+	r := &registry{modules: modules, setups: map[string]*Setup{}, actions: map[string]*ActionDef{}, options: map[string]int{}, known: map[string]bool{}}
 	for _, m := range modules {
 		for i := range m.Setups {
 			if _, dup := r.setups[m.Setups[i].Name]; dup {
@@ -311,6 +312,16 @@ func newRegistry(modules []*Module) (*registry, error) {
 			r.defs = append(r.defs, &m.Options[i])
 		}
 		r.objects = append(r.objects, m.Objects...)
+	}
+	for _, setups := range []bool{true, false} {
+		for _, name := range r.names(setups) {
+			for i := range name {
+				if name[i] == '.' {
+					r.known[name[:i]] = true
+				}
+			}
+			r.known[name] = true
+		}
 	}
 	for _, o := range r.objects {
 		switch o.Name {

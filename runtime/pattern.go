@@ -17,7 +17,7 @@ import (
 //
 // A Pattern is immutable and safe for concurrent use.
 type Pattern struct {
-	pieces []piece
+	pieces []piece // nil when the pattern is source as it stands
 	source string
 }
 
@@ -50,6 +50,9 @@ type Captures interface {
 // ParsePattern parses a pattern. Errors say what is wrong and where.
 func ParsePattern(s string) (*Pattern, error) {
 	p := &Pattern{source: s}
+	if !strings.ContainsAny(s, `\%$`) {
+		return p, nil
+	}
 	var text strings.Builder
 	flush := func() {
 		if text.Len() > 0 {
@@ -155,7 +158,7 @@ func (p *Pattern) String() string { return p.source }
 func (p *Pattern) Text() (string, bool) {
 	switch {
 	case len(p.pieces) == 0:
-		return "", true
+		return p.source, true
 	case len(p.pieces) == 1 && p.pieces[0].kind == pieceText:
 		return p.pieces[0].text, true
 	}
@@ -173,12 +176,19 @@ func (p *Pattern) Eval(vr *VRequest, captures Captures) string {
 	if text, ok := p.Text(); ok {
 		return text
 	}
+	if len(p.pieces) == 1 && p.pieces[0].kind == pieceVar && !p.pieces[0].encode {
+		s, _ := p.pieces[0].lvalue.text(vr)
+		return s
+	}
 	var stack [256]byte
 	return string(p.Append(stack[:0], vr, captures))
 }
 
 // Append is Eval into a buffer.
 func (p *Pattern) Append(buf []byte, vr *VRequest, captures Captures) []byte {
+	if len(p.pieces) == 0 {
+		return append(buf, p.source...)
+	}
 	for i := range p.pieces {
 		pc := &p.pieces[i]
 		switch pc.kind {
@@ -202,18 +212,23 @@ func (p *Pattern) Append(buf []byte, vr *VRequest, captures Captures) []byte {
 	return buf
 }
 
-// match is what a regex found: the subject and the index pairs of its groups.
+// match is what a regex found: the subject and the index pairs of its groups. Those of a
+// condition are looked for when a pattern first wants one: most matches are only a yes.
 type match struct {
 	subject string
 	groups  []int
+	regex   *Regex // nil when the groups are known
 }
 
-// Match makes the groups of a regular expression available as $n.
-// groups are the index pairs of [regexp.Regexp.FindStringSubmatchIndex].
-func Match(subject string, groups []int) Captures { return match{subject, groups} }
+// Captures makes the groups of an expression that matches subject available as $n. They
+// are looked for when a pattern first wants one.
+func (r *Regex) Captures(subject string) Captures { return &match{subject: subject, regex: r} }
 
 // AppendCaptures implements [Captures].
-func (m match) AppendCaptures(buf []byte, from, to int) []byte {
+func (m *match) AppendCaptures(buf []byte, from, to int) []byte {
+	if m.regex != nil {
+		m.groups, m.regex = m.regex.Find(m.subject), nil
+	}
 	last := len(m.groups)/2 - 1
 	from, to = min(from, last+1), min(to, last+1)
 	step := 1

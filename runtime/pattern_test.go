@@ -21,7 +21,7 @@ func TestPattern(t *testing.T) {
 	vr := testRequest(t, "/p%20q?a=1", "a.b.example.com")
 	vr.Request.Header.Insert("X-A", "1 2")
 	vr.Env.Set("E", "env")
-	vr.captures = append(vr.captures, match{"abcd", []int{0, 4, 0, 1, 1, 2, 2, 3, 3, 4}})
+	vr.captures = append(vr.captures, match{subject: "abcd", groups: []int{0, 4, 0, 1, 1, 2, 2, 3, 3, 4}})
 	for in, want := range map[string]string{
 		"":                               "",
 		"plain":                          "plain",
@@ -96,7 +96,7 @@ func FuzzPattern(f *testing.F) {
 			return
 		}
 		vr := &VRequest{}
-		vr.captures = append(vr.captures, match{host, []int{0, len(host)}})
+		vr.captures = append(vr.captures, match{subject: host, groups: []int{0, len(host)}})
 		p.Eval(vr, HostLabels(host))
 	})
 }

@@ -70,6 +70,7 @@ type Program struct {
 	stats      *statCache
 	keepAlive  [2]OptionRef // timeout and requests
 	background background
+	oneByOne   bool // no indexes: what tests compare the others with
 
 	filesMu sync.Mutex
 	files   []string // the scripts that were read

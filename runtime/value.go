@@ -30,11 +30,11 @@ func (k Kind) String() string { return kindNames[k] }
 // A hash ({a = 1}) is a list of two-element lists, as in lighttpd2.
 type Value struct {
 	kind   Kind
+	hash   bool
 	num    float64
 	str    string
 	list   []Value
-	hash   bool
-	action *Node
+	action *Node // of a list: the list action that it was made into; list may be nil then
 	cond   *Condition
 }
 
@@ -68,33 +68,62 @@ func (v Value) Float() (float64, bool) { return v.num, v.kind == KindNumber }
 func (v Value) Bool() (val, ok bool) { return v.num != 0, v.kind == KindBool }
 
 // List returns the elements of a list, and whether the value is one.
-func (v Value) List() ([]Value, bool) { return v.list, v.kind == KindList }
+func (v Value) List() ([]Value, bool) { return v.items(), v.kind == KindList }
+
+// items returns the elements of a list. A list of actions is kept as the action alone: as
+// values the lists of a large configuration would take more memory than the pipeline.
+func (v Value) items() []Value {
+	if v.kind != KindList || v.list != nil || v.action == nil {
+		return v.list
+	}
+	acts := listActions(v.action.Act)
+	items := make([]Value, len(acts))
+	for i, a := range acts {
+		items[i] = ActionValue(a.(*Node))
+	}
+	return items
+}
 
 // IsHash reports whether the value was written as a table with string keys.
 func (v Value) IsHash() bool { return v.hash }
 
 // Action returns the action, and whether the value is one. A list of actions is a
-// list action; nothing else is converted.
+// list action, and of a single one that one; nothing else is converted.
 func (v Value) Action() (*Node, bool) {
-	switch v.kind {
-	case KindAction:
+	switch {
+	case v.action != nil:
 		return v.action, true
-	case KindList:
-		if v.hash {
-			return nil, false
-		}
-		l := make(List, 0, len(v.list))
-		for _, item := range v.list {
-			a, ok := item.Action()
-			if !ok {
-				return nil, false
-			}
-			l = append(l, a)
-		}
-		return &Node{Name: "list", Act: l}, true
+	case !v.isAction():
+		return nil, false
+	case len(v.list) == 1:
+		return v.list[0].Action()
 	}
-	return nil, false
+	return listNode(v.actions()), true
 }
+
+// isAction reports whether Action returns one.
+func (v Value) isAction() bool {
+	if v.kind != KindList || v.action != nil {
+		return v.action != nil
+	}
+	for _, item := range v.list {
+		if !item.isAction() {
+			return false
+		}
+	}
+	return !v.hash
+}
+
+// actions returns the elements of a list of actions as actions.
+func (v Value) actions() List {
+	l := make(List, len(v.list))
+	for i, item := range v.list {
+		l[i], _ = item.Action()
+	}
+	return l
+}
+
+func listNode(act Action) *Node { return &Node{Name: "list", Act: act} }
 
 // Condition returns the condition, and whether the value is one.
 func (v Value) Condition() (*Condition, bool) { return v.cond, v.kind == KindCondition }
@@ -105,6 +134,9 @@ func (v Value) Strings() ([]string, bool) {
 	case KindString:
 		return []string{v.str}, true
 	case KindList:
+		if v.action != nil {
+			return nil, false
+		}
 		out := make([]string, len(v.list))
 		for i, item := range v.list {
 			s, ok := item.Str()
@@ -129,15 +161,17 @@ func (v Value) Pairs() ([]Pair, bool) {
 	if v.kind != KindList {
 		return nil, false
 	}
-	if len(v.list) == 2 && v.list[0].kind != KindList {
-		return []Pair{{v.list[0], v.list[1]}}, true
+	items := v.items()
+	if len(items) == 2 && items[0].kind != KindList {
+		return []Pair{{items[0], items[1]}}, true
 	}
-	out := make([]Pair, len(v.list))
-	for i, item := range v.list {
-		if item.kind != KindList || len(item.list) != 2 {
+	out := make([]Pair, len(items))
+	for i, item := range items {
+		pair := item.items()
+		if item.kind != KindList || len(pair) != 2 {
 			return nil, false
 		}
-		out[i] = Pair{item.list[0], item.list[1]}
+		out[i] = Pair{pair[0], pair[1]}
 	}
 	return out, true
 }
@@ -161,8 +195,8 @@ func (v Value) String() string {
 	case KindString:
 		return fmt.Sprintf("%q", v.str)
 	case KindList:
-		parts := make([]string, len(v.list))
-		for i, item := range v.list {
+		parts := make([]string, len(v.items()))
+		for i, item := range v.items() {
 			parts[i] = item.String()
 		}
 		return "{" + strings.Join(parts, ", ") + "}"

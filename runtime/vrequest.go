@@ -38,6 +38,7 @@ type VRequest struct {
 	sent         *atomic.Int64 // counts the body while it is sent; nil unless somebody asked
 	captures     []match
 	options      []any // nil while all have their defaults
+	optionSpace  []any // the memory of options, kept between requests
 	filtersOut   []*Filter
 	filtered     *ChunkQueue // the body behind the out-filters; nil without any
 	finishers    []func()
@@ -54,6 +55,8 @@ type VRequest struct {
 	rawIn        *ChunkQueue // the body before the in-filters
 	replay       replay
 	rawOut       ChunkQueue
+	outSpace     [2]chunk                 // the first memory of rawOut
+	insertHeader func(name, value string) // Request.Header.Insert, made once
 }
 
 // Request is the head of the request.
@@ -143,7 +146,8 @@ func (vr *VRequest) Option(ref OptionRef) any {
 
 func (vr *VRequest) setOption(index int, value any) {
 	if vr.options == nil {
-		vr.options = append([]any(nil), vr.prog.defaults...)
+		vr.optionSpace = append(vr.optionSpace[:0], vr.prog.defaults...)
+		vr.options = vr.optionSpace
 	}
 	vr.options[index] = value
 }
@@ -193,9 +197,13 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.Physical.stats = p.stats
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = Connection{Local: ex.LocalAddr(), Remote: ex.RemoteAddr(), TLS: ex.TLS() != nil}
-	ex.EachHeader(vr.Request.Header.Insert)
+	if vr.insertHeader == nil {
+		vr.insertHeader = vr.Request.Header.Insert
+	}
+	ex.EachHeader(vr.insertHeader)
 	vr.Request.Header.dropNamedByConnection()
 	vr.setBody(ex)
+	vr.rawOut.chunks = vr.outSpace[:0]
 	vr.Out = &vr.rawOut
 	scheme := "http"
 	if vr.Con.TLS {
@@ -268,11 +276,12 @@ func (vr *VRequest) release() {
 		return // its maps and queues may be read by the Lua object until the parent ends
 	}
 	pool := &vr.prog.requests
-	head, resp, caps := vr.Request.Header.fields, vr.Response.Header.fields, vr.captures
+	head, resp, env := vr.Request.Header.fields, vr.Response.Header.fields, vr.Env.header.fields
 	clear(head)
 	clear(resp)
-	*vr = VRequest{captures: caps[:0]}
-	vr.Request.Header.fields, vr.Response.Header.fields = head[:0], resp[:0]
+	clear(env)
+	*vr = VRequest{captures: vr.captures[:0], optionSpace: vr.optionSpace, insertHeader: vr.insertHeader}
+	vr.Request.Header.fields, vr.Response.Header.fields, vr.Env.header.fields = head[:0], resp[:0], env[:0]
 	pool.Put(vr)
 }
 

@@ -15,6 +15,11 @@ func argC(inst uint32) int   { return int(inst>>9) & 0x1ff }
 func argBx(inst uint32) int  { return int(inst & 0x3ffff) }
 func argSBx(inst uint32) int { return argBx(inst) - (1<<17 - 1) }
 
+const (
+	maxArgB = 1<<9 - 1
+	maxArgC = 1<<9 - 1
+)
+
 const constantBit = 1 << 8
 
 // functionScan reads one function. Where paths meet, a register may hold what it holds on
