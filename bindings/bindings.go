@@ -19,6 +19,8 @@ func Modules() []*runtime.Module {
 		accessModule(),
 		authModule(),
 		limitModule(),
+		opensslModule(),
+		gnutlsModule(),
 		throttleModule(),
 		cacheModule(),
 		flvModule(),

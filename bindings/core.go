@@ -92,7 +92,9 @@ func setupListen(b *runtime.Builder, args runtime.Args) error {
 		if err := checkListenAddress(addr); err != nil {
 			return err
 		}
-		b.Listen(addr)
+		if err := b.Listen(runtime.Listener{Address: addr}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

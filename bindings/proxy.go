@@ -81,7 +81,7 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 // itself is replaced.
 func forwardedFields(vr *runtime.VRequest) []httpproxy.Field {
 	scheme := "http"
-	if vr.Con.TLS {
+	if vr.Con.TLS != nil {
 		scheme = "https"
 	}
 	fields := make([]httpproxy.Field, 0, 2)

@@ -2,7 +2,6 @@ package runtime_test
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"net/netip"
 	"testing"
@@ -18,14 +17,14 @@ var (
 	benchRemote = netip.MustParseAddrPort("127.0.0.1:5000")
 )
 
-func (e *fakeExchange) Context() context.Context   { return context.Background() }
-func (e *fakeExchange) Method() string             { return "GET" }
-func (e *fakeExchange) Target() string             { return e.target }
-func (e *fakeExchange) Proto() string              { return "HTTP/1.1" }
-func (e *fakeExchange) Host() string               { return "example.net" }
-func (e *fakeExchange) LocalAddr() netip.AddrPort  { return benchLocal }
-func (e *fakeExchange) RemoteAddr() netip.AddrPort { return benchRemote }
-func (e *fakeExchange) TLS() *tls.ConnectionState  { return nil }
+func (e *fakeExchange) Context() context.Context { return context.Background() }
+func (e *fakeExchange) Method() string           { return "GET" }
+func (e *fakeExchange) Target() string           { return e.target }
+func (e *fakeExchange) Proto() string            { return "HTTP/1.1" }
+func (e *fakeExchange) Host() string             { return "example.net" }
+func (e *fakeExchange) Connection() runtime.Connection {
+	return runtime.Connection{Local: benchLocal, Remote: benchRemote}
+}
 func (e *fakeExchange) EachHeader(f func(n, v string)) {
 	f("Host", "example.net")
 	f("User-Agent", "bench")

@@ -31,8 +31,20 @@ func (b *Builder) Pos() Pos { return b.pos }
 // Log returns the program's logger.
 func (b *Builder) Log() *slog.Logger { return b.prog.log }
 
-// Listen adds an address to listen on.
-func (b *Builder) Listen(addr string) { b.prog.listen = append(b.prog.listen, addr) }
+// Listen adds a place to listen at. A plain address may be given again; anything else that
+// is said twice of an address is an error.
+func (b *Builder) Listen(l Listener) error {
+	for _, other := range b.prog.listeners {
+		if other.Address == l.Address {
+			if other == l {
+				return nil
+			}
+			return fmt.Errorf("%s is listened on already, and in another way", l.Address)
+		}
+	}
+	b.prog.listeners = append(b.prog.listeners, l)
+	return nil
+}
 
 // OnClose has f called when the program is closed.
 func (b *Builder) OnClose(f func()) { b.prog.onClose(f) }

@@ -242,7 +242,8 @@ func (st *state) raise(L *lua.LState, a *accessor, b *Builder, err error) {
 		short = "setup failed"
 	}
 	var unknownName *UnknownNameError
-	if !errors.As(err, &unknownName) && inner == nil {
+	isItself := errors.As(err, &unknownName) && (unknownName.What == "action" || unknownName.What == "setup")
+	if !isItself && inner == nil {
 		err = fmt.Errorf("%s: %w", a.name, err)
 	}
 	L.Error(st.handle(&configError{pos: b.Pos(), short: short, err: err}, "config error"), 1)
@@ -289,7 +290,7 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 	} else if _, ok := reg.setups[name]; ok {
 		err = fmt.Errorf("this is a setup: write setup.%s", name)
 	} else {
-		err = unknown("action", name, b.names(accessAction))
+		err = Unknown("action", name, b.names(accessAction))
 	}
 	return node, err
 }
@@ -323,7 +324,7 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 	if _, ok := reg.actions[name]; ok {
 		return fmt.Errorf("unknown setup %q; it is an action: write action.%s, in the list of actions", name, name)
 	}
-	return unknown("setup", name, b.names(accessSetup))
+	return Unknown("setup", name, b.names(accessSetup))
 }
 
 // noEffectKey is what [Builder.Shared] remembers of names that were told of.
@@ -374,7 +375,7 @@ func (st *state) lvalueGroupIndex(L *lua.LState) int {
 	name := group + "." + L.Get(2).String()
 	def := findLValue(name)
 	if def == nil {
-		L.RaiseError("%s", unknown("variable", name, lvalueNames()).Error())
+		L.RaiseError("%s", Unknown("variable", name, lvalueNames()).Error())
 	}
 	if def.keyed {
 		L.Push(st.handle(def, "lvalue keyed"))
@@ -405,7 +406,7 @@ func (st *state) lvalueIndex(L *lua.LState) int {
 		for i := range condOps {
 			names[i] = condOps[i].name
 		}
-		L.RaiseError("%s", unknown("operator", name, names).Error())
+		L.RaiseError("%s", Unknown("operator", name, names).Error())
 	}
 	L.Push(op)
 	return 1

@@ -46,7 +46,7 @@ type Program struct {
 	defaults   []any
 	serverTag  OptionRef
 	strictPost bool
-	listen     []string
+	listeners  []Listener
 	wantStates int
 	root       *Node
 	name       string
@@ -222,8 +222,8 @@ func (p *Program) Name() string { return p.name }
 // MaxBufferedBody is how much of a body may be held in memory at once, in bytes (see [Config]).
 func (p *Program) MaxBufferedBody() int64 { return p.maxBody }
 
-// Addresses returns what setup.listen was given, in order.
-func (p *Program) Addresses() []string { return p.listen }
+// Listeners returns where the script wants to be reached, in order.
+func (p *Program) Listeners() []Listener { return p.listeners }
 
 // States returns how many Lua states the script's own heap has, 0 when its pipeline calls
 // no Lua, and the place in the script that forced a single one, if something did.

@@ -9,7 +9,7 @@ import (
 // site is what the server needs of a *runtime.Program.
 type site interface {
 	Handle(runtime.Exchange) *runtime.Reply
-	Addresses() []string
+	Listeners() []runtime.Listener
 	Close() error
 }
 

@@ -9,13 +9,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
+
+	"luaserve/runtime"
 )
 
 // listener is an open listener with the address as the script or the flag has it.
 type listener struct {
 	net.Listener
 	text string
+	want atomic.Pointer[runtime.Listener] // as the site in force has it
+}
+
+// bound is a listener and what a site wants of it.
+type bound struct {
+	*listener
+	want runtime.Listener
 }
 
 // errNoAddress is a site that could never be reached.
@@ -23,47 +33,57 @@ var errNoAddress = errors.New(`no address to listen on: the script has no setup.
 
 // bind returns the listeners that a site wants: open ones are kept, the others opened.
 // After an error none of those is open.
-func (s *Server) bind(next site) ([]*listener, error) {
-	wanted := s.cfg.Listen
-	if len(wanted) == 0 {
-		wanted = next.Addresses()
-	}
+func (s *Server) bind(next site) ([]bound, error) {
+	wanted := s.wanted(next)
 	if len(wanted) == 0 {
 		return nil, errNoAddress
 	}
-	var all, opened []*listener
-	for _, text := range wanted {
-		same := func(l *listener) bool { return l.text == text }
-		if slices.ContainsFunc(all, same) {
+	var all []bound
+	var opened []*listener
+	for _, want := range wanted {
+		if i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.text == want.Address }); i >= 0 {
+			all = append(all, bound{s.listeners[i], want})
 			continue
 		}
-		if i := slices.IndexFunc(s.listeners, same); i >= 0 {
-			all = append(all, s.listeners[i])
-			continue
-		}
-		l, err := listen(text)
+		l, err := listen(want.Address)
 		if err != nil {
 			closeAll(opened)
-			return nil, listenError(text, err)
+			return nil, listenError(want.Address, err)
 		}
-		opened = append(opened, &listener{l, text})
-		all = append(all, opened[len(opened)-1])
+		opened = append(opened, &listener{Listener: l, text: want.Address})
+		all = append(all, bound{opened[len(opened)-1], want})
 	}
 	return all, nil
 }
 
+// wanted returns where to listen, each address once.
+func (s *Server) wanted(next site) []runtime.Listener {
+	if len(s.cfg.Listen) == 0 {
+		return next.Listeners()
+	}
+	var all []runtime.Listener
+	for _, text := range s.cfg.Listen {
+		if l := (runtime.Listener{Address: text}); !slices.Contains(all, l) {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
 // replaceListeners puts the result of bind in force.
-func (s *Server) replaceListeners(next []*listener) {
+func (s *Server) replaceListeners(next []bound) {
 	before := s.listeners
-	s.listeners = next
-	for _, l := range next {
-		if s.serving && !slices.Contains(before, l) {
-			s.log.Info("listening", "address", l.text)
-			go s.accept(l)
+	s.listeners = nil
+	for _, b := range next {
+		b.listener.want.Store(&b.want)
+		s.listeners = append(s.listeners, b.listener)
+		if s.serving && !slices.Contains(before, b.listener) {
+			s.log.Info("listening", "address", b.text)
+			go s.accept(b.listener)
 		}
 	}
 	for _, l := range before {
-		if !slices.Contains(next, l) {
+		if !slices.Contains(s.listeners, l) {
 			s.log.Info("no longer listening", "address", l.text)
 			l.Close()
 		}

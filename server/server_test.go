@@ -64,7 +64,13 @@ func (f *fakeSite) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *fakeSite) Addresses() []string { return f.listen }
+func (f *fakeSite) Listeners() []runtime.Listener {
+	var all []runtime.Listener
+	for _, text := range f.listen {
+		all = append(all, runtime.Listener{Address: text})
+	}
+	return all
+}
 
 func (f *fakeSite) Close() error {
 	if f.closed.Swap(true) || f.running.Load() > 0 {

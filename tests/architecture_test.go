@@ -18,11 +18,12 @@ var allowedImports = map[string][]string{
 	"bindings/fcgi":      {"bindings/upstream"},
 	"bindings/scgi":      {"bindings/upstream", "bindings/fcgi"},
 	"bindings/httpproxy": {"bindings/upstream"},
-	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/httpproxy"},
+	"bindings/certs":     {},
+	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/httpproxy", "bindings/certs"},
 	"server":             {"runtime"},
 	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
 	"examples":           {"runtime", "server", "bindings", "scripts"},
-	"tests":              {"runtime", "server", "bindings", "scripts", "tests/backend"},
+	"tests":              {"runtime", "server", "bindings", "scripts", "tests/backend", "tests/pki"},
 }
 
 // allowedModules are the modules that each folder may use besides the standard library.
@@ -34,6 +35,7 @@ var allowedModules = map[string][]string{
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},
 	"bindings/scgi":      {},
 	"bindings/httpproxy": {},
+	"bindings/certs":     {"golang.org/x/crypto"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,24 +32,15 @@ func (a *app) serve(ctx context.Context, site string, listen []string, ready fun
 	if err != nil {
 		return err
 	}
-	var urls []string
-	for _, addr := range s.Addrs() {
-		urls = append(urls, urlOf(addr))
-		fmt.Fprintln(a.stdout, "listening on", urls[len(urls)-1])
+	urls := s.URLs()
+	for _, url := range urls {
+		fmt.Fprintln(a.stdout, "listening on", url)
 	}
 	if ready != nil {
 		ready(urls)
 	}
 	go reloadOn(ctx, hangup, s, log)
 	return s.Serve(ctx)
-}
-
-// urlOf is where clients find an address.
-func urlOf(addr net.Addr) string {
-	if addr.Network() == "unix" {
-		return "unix:" + addr.String()
-	}
-	return "http://" + addr.String()
 }
 
 // reloadOn loads the script again at each signal, until ctx is done.
