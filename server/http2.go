@@ -31,8 +31,9 @@ const (
 // are asked to come again (GOAWAY), because what TLS demands of clients may have changed;
 // requests on their way end first.
 type http2Front struct {
-	handle func(runtime.Exchange) *runtime.Reply
-	log    *slog.Logger
+	handle   func(runtime.Exchange) *runtime.Reply
+	log      *slog.Logger
+	progress time.Duration // see [http2Progress]
 
 	mu       sync.Mutex
 	closed   bool
@@ -41,7 +42,7 @@ type http2Front struct {
 }
 
 func newHTTP2Front(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger) *http2Front {
-	return &http2Front{handle: handle, log: log, retiring: map[*http2Server]struct{}{}}
+	return &http2Front{handle: handle, log: log, progress: http2Progress, retiring: map[*http2Server]struct{}{}}
 }
 
 // serveConn serves a connection on which HTTP/2 was agreed on, in another goroutine.
@@ -53,7 +54,7 @@ func (f *http2Front) serveConn(c *tls.Conn) {
 		return
 	}
 	if f.current == nil {
-		f.current = newHTTP2Server(f.handle, f.log)
+		f.current = newHTTP2Server(f.handle, f.log, f.progress)
 	}
 	srv := f.current
 	f.mu.Unlock()
@@ -113,19 +114,20 @@ func (f *http2Front) close() []*http2Server {
 
 // http2Server serves the connections between two reloads.
 type http2Server struct {
-	http    http.Server
-	queue   *connQueue
-	handler http.Handler
-	log     *slog.Logger
+	http     http.Server
+	queue    *connQueue
+	handler  http.Handler
+	log      *slog.Logger
+	progress time.Duration
 }
 
-func newHTTP2Server(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger) *http2Server {
-	s := &http2Server{queue: newConnQueue(), handler: runtime.NetHTTP(handle, log), log: log}
+func newHTTP2Server(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger, progress time.Duration) *http2Server {
+	s := &http2Server{queue: newConnQueue(), handler: runtime.NetHTTP(handle, log), log: log, progress: progress}
 	s.http = http.Server{
 		Handler: s, Protocols: &http.Protocols{}, IdleTimeout: http2Idle, MaxHeaderBytes: http1.DefaultHeadBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
-			MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: http2PingAfter, PingTimeout: http2PingWait, WriteByteTimeout: http2Progress},
+			MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: http2PingAfter, PingTimeout: http2PingWait, WriteByteTimeout: progress},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return runtime.WithConnection(ctx, c.(*tls.Conn).NetConn().(*transport).peer)
 		},
@@ -150,7 +152,7 @@ func (s *http2Server) shutdown(ctx context.Context) {
 
 // ServeHTTP answers a request within the limits.
 func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	paced := newPacedWriter(w)
+	paced := newPacedWriter(w, s.progress)
 	defer paced.end()
 	defer func() {
 		if e := recover(); e != nil {
@@ -189,13 +191,14 @@ func beyondLimits(r *http.Request) int {
 // pacedWriter lets a stream wait for its client as long as there is progress.
 type pacedWriter struct {
 	http.ResponseWriter
-	mu    sync.Mutex
-	rc    *http.ResponseController
-	ended bool // the request is over; a backend may still read its body
+	progress time.Duration
+	mu       sync.Mutex
+	rc       *http.ResponseController
+	ended    bool // the request is over; a backend may still read its body
 }
 
-func newPacedWriter(w http.ResponseWriter) *pacedWriter {
-	return &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w)}
+func newPacedWriter(w http.ResponseWriter, progress time.Duration) *pacedWriter {
+	return &pacedWriter{ResponseWriter: w, progress: progress, rc: http.NewResponseController(w)}
 }
 
 // Write sends pieces that each have their time, so that a client that reads slowly but
@@ -203,7 +206,7 @@ func newPacedWriter(w http.ResponseWriter) *pacedWriter {
 func (p *pacedWriter) Write(b []byte) (n int, err error) {
 	const piece = 64 << 10
 	for first := true; err == nil && (first || len(b) > 0); first = false {
-		p.rc.SetWriteDeadline(time.Now().Add(http2Progress))
+		p.rc.SetWriteDeadline(time.Now().Add(p.progress))
 		var m int
 		m, err = p.ResponseWriter.Write(b[:min(piece, len(b))])
 		n, b = n+m, b[m:]
@@ -214,7 +217,7 @@ func (p *pacedWriter) Write(b []byte) (n int, err error) {
 
 // Flush implements http.Flusher.
 func (p *pacedWriter) Flush() {
-	p.rc.SetWriteDeadline(time.Now().Add(http2Progress))
+	p.rc.SetWriteDeadline(time.Now().Add(p.progress))
 	p.rc.Flush()
 	p.rc.SetWriteDeadline(time.Time{})
 }
@@ -232,7 +235,7 @@ func (p *pacedWriter) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
-	p.rc.SetWriteDeadline(time.Now().Add(http2Progress))
+	p.rc.SetWriteDeadline(time.Now().Add(p.progress))
 }
 
 // pacedBody is a request body that must make progress while somebody reads it.
@@ -242,7 +245,7 @@ type pacedBody struct {
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
-	b.pace.setReadDeadline(time.Now().Add(http2Progress))
+	b.pace.setReadDeadline(time.Now().Add(b.pace.progress))
 	defer b.pace.setReadDeadline(time.Time{})
 	return b.ReadCloser.Read(p)
 }

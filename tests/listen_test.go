@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,14 +58,12 @@ func run(t *testing.T, script string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(ctx) }()
-	r.stop = func() {
+	r.stop = sync.OnceFunc(func() {
 		cancel()
-		if err, ok := <-ended; ok && err != nil {
+		if err := <-ended; err != nil {
 			t.Errorf("the server ended with %v", err)
 		}
-		ended = make(chan error)
-		close(ended)
-	}
+	})
 	t.Cleanup(func() {
 		r.stop()
 		if t.Failed() {
@@ -155,4 +154,14 @@ func mustFetch(t *testing.T, client *http.Client, url string) (string, *http.Res
 		t.Fatalf("GET %s: %v, %v, %q", url, resp, err, body)
 	}
 	return body, resp
+}
+
+// waitFor waits until a condition holds.
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not come about", what)
+		}
+	}
 }

@@ -111,7 +111,9 @@ func (c *conn) readHead(first bool) error {
 				c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Head))
 			}
 		}
-		if n := headEnd(c.buf[c.r:c.w], seen); n > 0 {
+		if n := headEnd(c.buf[c.r:c.w], seen); n > c.srv.limits.HeadBytes {
+			return c.tooLong()
+		} else if n > 0 {
 			text := string(c.buf[c.r : c.r+n])
 			c.r += n
 			if err := c.head.parse(text, c.srv.limits); err != nil {

@@ -230,6 +230,7 @@ func TestLimits(t *testing.T) {
 	addr, _ := start(t, echo, http1.Config{Limits: http1.Limits{HeadBytes: 1000, BodyBytes: 10}})
 	for send, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n":                                   " 431 ",
+		"GET /2 HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 2000) + "\r\n\r\n":                                  " 431 ", // in one read
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n":                                                    " 413 ",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n":               " 400 ",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 100) + "\r\na\r\n": " 400 ",
