@@ -21,6 +21,7 @@ func Modules() []*runtime.Module {
 		limitModule(),
 		opensslModule(),
 		gnutlsModule(),
+		proxyProtocolModule(),
 		throttleModule(),
 		cacheModule(),
 		flvModule(),

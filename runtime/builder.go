@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -44,6 +45,22 @@ func (b *Builder) Listen(l Listener) error {
 	}
 	b.prog.listeners = append(b.prog.listeners, l)
 	return nil
+}
+
+// TrustProxies adds peers that must send a PROXY header; see [Proxying].
+func (b *Builder) TrustProxies(networks []netip.Prefix, unix bool) {
+	p := &b.prog.proxying
+	p.Trusted = append(p.Trusted, networks...)
+	p.TrustedUnix = p.TrustedUnix || unix
+}
+
+// AskAboutProxies lets any peer send a PROXY header, for an action that calls
+// [VRequest.TrustProxy]. It has an effect while the script itself is loaded: a server does
+// not ask again later.
+func (b *Builder) AskAboutProxies() {
+	if b.load != nil && b.load.mayUseSetups {
+		b.prog.proxying.Asked = true
+	}
 }
 
 // OnClose has f called when the program is closed.

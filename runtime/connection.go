@@ -22,6 +22,8 @@ type Connection struct {
 	// Certificate returns the certificate that the client was shown, nil when the front end
 	// does not know; the function itself may be nil.
 	Certificate func() *x509.Certificate
+	// Proxied is what a PROXY header said that nobody trusts yet; nil without one.
+	Proxied *Proxied
 }
 
 // AddrPort converts the address of a socket for a [Connection]; that of a unix socket is

@@ -47,6 +47,7 @@ type Program struct {
 	serverTag  OptionRef
 	strictPost bool
 	listeners  []Listener
+	proxying   Proxying
 	wantStates int
 	root       *Node
 	name       string
@@ -144,6 +145,9 @@ func (p *Program) load(file string) error {
 	if i, ok := p.registry.options[OptionStrictPost]; ok {
 		p.strictPost, _ = p.defaults[i].(bool)
 	}
+	if i, ok := p.registry.options[OptionProxyTLV]; ok {
+		p.proxying.MaxTLV, _ = p.defaults[i].(int64)
+	}
 	n := p.wantStates
 	if n == 0 {
 		n = goruntime.GOMAXPROCS(0)
@@ -224,6 +228,9 @@ func (p *Program) MaxBufferedBody() int64 { return p.maxBody }
 
 // Listeners returns where the script wants to be reached, in order.
 func (p *Program) Listeners() []Listener { return p.listeners }
+
+// Proxying returns whom the script trusts with PROXY headers.
+func (p *Program) Proxying() Proxying { return p.proxying }
 
 // States returns how many Lua states the script's own heap has, 0 when its pipeline calls
 // no Lua, and the place in the script that forced a single one, if something did.

@@ -177,6 +177,7 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.Physical.stats = p.stats
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = ex.Connection()
+	vr.Con.useProxied()
 	ex.EachHeader(vr.Request.Header.Insert)
 	vr.Request.Header.dropNamedByConnection()
 	vr.setBody(ex)

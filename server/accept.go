@@ -1,11 +1,12 @@
 package server
 
 import (
-	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"syscall"
@@ -55,59 +56,94 @@ func passes(err error) bool {
 func (s *Server) open(l *listener, rwc net.Conn) {
 	want := l.want.Load()
 	t := &transport{Conn: rwc, peer: runtime.Connection{Local: runtime.AddrPort(rwc.LocalAddr()), Remote: runtime.AddrPort(rwc.RemoteAddr())}}
-	if want.TLS == nil {
+	if want.TLS == nil && !want.proxying.Allows(t.peer.Remote.Addr()) {
 		s.http1.ServeConn(rwc, t.peer, nil)
 		return
 	}
-	secure, err := s.handshake(t, want.TLS)
+	c, err := s.begin(t, want)
 	if err != nil {
-		s.log.Debug("no TLS connection", "error", err, "remote", t.peer.Remote.String())
 		rwc.Close()
 		return
 	}
-	if t.peer.TLS.NegotiatedProtocol == "h2" {
+	switch secure, ok := c.(*tls.Conn); {
+	case !ok:
+		s.http1.ServeConn(c, t.peer, nil)
+	case t.peer.TLS.NegotiatedProtocol == "h2":
 		s.http2.serveConn(secure)
-		return
+	default:
+		// what TLS demands of clients may have changed: a connection of before is not kept
+		s.http1.ServeConn(c, t.peer, func() bool { return l.want.Load() != want })
 	}
-	// what TLS demands of clients may have changed: a connection of before is not kept
-	s.http1.ServeConn(secure, t.peer, func() bool { return l.want.Load() != want })
+}
+
+// begin reads what comes before HTTP: a PROXY header, the TLS handshake. It returns the
+// connection that HTTP is spoken on; an error has been logged.
+func (s *Server) begin(t *transport, want *manner) (net.Conn, error) {
+	if !s.opening.add(t.Conn) {
+		return nil, net.ErrClosed
+	}
+	defer s.opening.remove(t.Conn)
+	from := t.peer.Remote.String()
+	if err := t.readProxyHeader(&want.proxying); err != nil {
+		level := slog.LevelInfo
+		if errors.Is(err, io.EOF) {
+			level = slog.LevelDebug
+		}
+		s.log.Log(context.Background(), level, "connection refused", "error", err, "remote", from)
+		return nil, err
+	}
+	if want.TLS == nil {
+		return t, nil
+	}
+	c, err := t.handshake(want.TLS)
+	if err != nil {
+		level := slog.LevelDebug // clients break off, and try what they can
+		if errors.Is(err, errUntrustedProxy) {
+			level = slog.LevelInfo
+		}
+		s.log.Log(context.Background(), level, "no TLS connection", "error", err, "remote", from)
+		return nil, err
+	}
+	return c, nil
 }
 
 // handshakeTimeout is how long a client may take for the TLS handshake.
 const handshakeTimeout = 10 * time.Second
 
 // handshake begins TLS on a transport and notes what became known of the peer.
-func (s *Server) handshake(t *transport, cfg *tls.Config) (*tls.Conn, error) {
-	if !s.opening.add(t.Conn) {
-		return nil, net.ErrClosed
-	}
-	defer s.opening.remove(t.Conn)
+func (t *transport) handshake(cfg *tls.Config) (*tls.Conn, error) {
 	t.SetDeadline(time.Now().Add(handshakeTimeout))
-	secure := tls.Server(t, cfg)
-	if err := secure.Handshake(); err != nil {
-		answerPlain(err)
-		return nil, err
+	c := tls.Server(t, cfg)
+	if err := c.Handshake(); err != nil {
+		return nil, notTLS(err)
 	}
 	t.SetDeadline(time.Time{})
-	state := secure.ConnectionState()
+	state := c.ConnectionState()
 	t.peer.TLS = &state
 	t.peer.Certificate = func() *x509.Certificate { return shown(cfg, state.ServerName) }
-	return secure, nil
+	return c, nil
 }
 
-// answerPlain tells a client that speaks HTTP without TLS what is wrong.
-func answerPlain(err error) {
+var errUntrustedProxy = errors.New("a PROXY header from a peer that proxy_protocol.trust does not name")
+
+// notTLS returns what is wrong with a connection that does not begin with TLS. A client that
+// speaks HTTP is told.
+func notTLS(err error) error {
 	var record tls.RecordHeaderError
 	if !errors.As(err, &record) || record.Conn == nil {
-		return
+		return err
+	}
+	if isProxyHeader(record.RecordHeader[:]) {
+		return errUntrustedProxy
 	}
 	for _, method := range []string{"GET /", "HEAD ", "POST ", "PUT /", "OPTIO"} {
-		if bytes.Equal(record.RecordHeader[:], []byte(method)) {
+		if string(record.RecordHeader[:]) == method {
 			record.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 			io.WriteString(record.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks TLS: use https.\n")
-			return
+			break
 		}
 	}
+	return err
 }
 
 // shown returns the certificate for a server name, as the handshake chose it. crypto/tls
@@ -128,10 +164,11 @@ func shown(cfg *tls.Config, serverName string) *x509.Certificate {
 	return nil
 }
 
-// transport is an accepted connection below TLS.
+// transport is an accepted connection as the PROXY header, TLS and HTTP behind them see it.
 type transport struct {
 	net.Conn
-	peer runtime.Connection
+	peer  runtime.Connection
+	early []byte // came with the PROXY header
 }
 
 // NetConn returns the connection below.

@@ -10,6 +10,7 @@ import (
 type site interface {
 	Handle(runtime.Exchange) *runtime.Reply
 	Listeners() []runtime.Listener
+	Proxying() runtime.Proxying
 	Close() error
 }
 

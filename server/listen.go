@@ -19,13 +19,19 @@ import (
 type listener struct {
 	net.Listener
 	text string
-	want atomic.Pointer[runtime.Listener] // as the site in force has it
+	want atomic.Pointer[manner] // as the site in force has it
+}
+
+// manner is how a site wants to be reached at an address.
+type manner struct {
+	runtime.Listener
+	proxying runtime.Proxying
 }
 
 // bound is a listener and what a site wants of it.
 type bound struct {
 	*listener
-	want runtime.Listener
+	want manner
 }
 
 // errNoAddress is a site that could never be reached.
@@ -56,16 +62,20 @@ func (s *Server) bind(next site) ([]bound, error) {
 	return all, nil
 }
 
-// wanted returns where to listen, each address once.
-func (s *Server) wanted(next site) []runtime.Listener {
-	if len(s.cfg.Listen) == 0 {
-		return next.Listeners()
-	}
-	var all []runtime.Listener
-	for _, text := range s.cfg.Listen {
-		if l := (runtime.Listener{Address: text}); !slices.Contains(all, l) {
-			all = append(all, l)
+// wanted returns where to listen and how, each address once.
+func (s *Server) wanted(next site) []manner {
+	listeners := next.Listeners()
+	if len(s.cfg.Listen) > 0 {
+		listeners = nil
+		for _, text := range s.cfg.Listen {
+			if l := (runtime.Listener{Address: text}); !slices.Contains(listeners, l) {
+				listeners = append(listeners, l)
+			}
 		}
+	}
+	all := make([]manner, len(listeners))
+	for i, l := range listeners {
+		all[i] = manner{l, next.Proxying()}
 	}
 	return all
 }

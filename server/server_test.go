@@ -26,6 +26,8 @@ type fakeSite struct {
 	listen  []string
 	handler http.HandlerFunc // nil: answers with its name
 	panics  bool
+
+	proxying runtime.Proxying
 	running atomic.Int64
 	closed  atomic.Bool
 	misused atomic.Bool
@@ -71,6 +73,8 @@ func (f *fakeSite) Listeners() []runtime.Listener {
 	}
 	return all
 }
+
+func (f *fakeSite) Proxying() runtime.Proxying { return f.proxying }
 
 func (f *fakeSite) Close() error {
 	if f.closed.Swap(true) || f.running.Load() > 0 {

@@ -30,7 +30,7 @@ var allowedImports = map[string][]string{
 var allowedModules = map[string][]string{
 	"runtime":            {"github.com/yuin/gopher-lua", "layeh.com/gopher-luar"},
 	"scripts":            {},
-	"server":             {},
+	"server":             {"github.com/pires/go-proxyproto"},
 	"bindings/upstream":  {},
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},
 	"bindings/scgi":      {},

@@ -130,6 +130,15 @@ func tlsClient(t *testing.T, addr string, cfg *tls.Config, http2 bool) *http.Cli
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// unixClient speaks to a unix socket, whatever host the URL names.
+func unixClient(t *testing.T, path string) *http.Client {
+	client := tlsClient(t, "", nil, false)
+	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}
+	return client
+}
+
 // trusting is the configuration of a client that trusts a CA and may show a certificate.
 func trusting(pool *x509.CertPool, show ...tls.Certificate) *tls.Config {
 	return &tls.Config{RootCAs: pool, Certificates: show}

@@ -145,6 +145,9 @@ func (h *head) parseRequestLine(line string) *headError {
 	switch proto {
 	case "HTTP/1.1", "HTTP/1.0":
 	default:
+		if method == "PROXY" {
+			return h.bad("a PROXY header from a peer that proxy_protocol.trust does not name")
+		}
 		if isVersion(proto) {
 			return &headError{505, "HTTP/1.0", "the version " + proto + " is not supported"}
 		}
