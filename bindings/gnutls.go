@@ -37,7 +37,7 @@ type gnutlsSetup struct {
 }
 
 var gnutlsEntries = []entry[gnutlsSetup]{
-	{"listen", "an address or a list of them, as for `listen`; may be given several times", true, common(setTLSListen)},
+	{"listen", "an address, a table or a list of these, as for the setup `listen`; may be given several times", true, common(setTLSListen)},
 	{"pemfile", "a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or `{ cert = …, key = …, ocsp = … }`; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included", true, common(setPemfile)},
 	{"pin", "not to be had: write keys without a password", false, setPIN},
 	{"priority", "a GnuTLS priority string: NORMAL, PFS, PERFORMANCE, SECURE or SECURE128, and which versions are spoken (-VERS-TLS1.2); what crypto/tls cannot leave out is an error", false, common(setPriority)},

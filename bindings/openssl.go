@@ -38,7 +38,7 @@ func opensslModule() *runtime.Module {
 
 // tlsSetup is what a script says of TLS listeners.
 type tlsSetup struct {
-	listen   []string
+	listen   []runtime.Listener
 	settings certs.Settings
 	base     tls.Config
 	noEffect []string // entries that were given and do nothing here, with the reason
@@ -55,7 +55,7 @@ func newTLSSetup(b *runtime.Builder) *tlsSetup {
 
 // opensslEntries are the entries of setup.openssl.
 var opensslEntries = []entry[tlsSetup]{
-	{"listen", "an address or a list of them, as for `listen`; may be given several times", true, setTLSListen},
+	{"listen", "an address, a table or a list of these, as for the setup `listen`; may be given several times", true, setTLSListen},
 	{"pemfile", "a file with certificate, intermediate certificates and key, or `{ cert = …, key = … }`; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included", true, setPemfile},
 	{"ca-file", "a file with intermediate certificates, for certificates that come without theirs", false,
 		stringEntry(func(c *tlsSetup) *string { return &c.settings.Chain })},
@@ -97,8 +97,9 @@ func (c *tlsSetup) listenTo(b *runtime.Builder, name string) error {
 	if err != nil {
 		return err
 	}
-	for _, addr := range c.listen {
-		if err := b.Listen(runtime.Listener{Address: addr, TLS: cfg}); err != nil {
+	for _, l := range c.listen {
+		l.TLS = cfg
+		if err := b.Listen(l); err != nil {
 			return err
 		}
 	}
@@ -109,20 +110,14 @@ func (c *tlsSetup) listenTo(b *runtime.Builder, name string) error {
 }
 
 func setTLSListen(c *tlsSetup, v runtime.Value) error {
-	addrs, ok := v.Strings()
-	if !ok {
-		return fmt.Errorf("expected an address or a list of them, got %s", v.Kind())
-	}
-	for _, addr := range addrs {
-		if err := checkListenAddress(addr); err != nil {
-			return err
+	listeners, err := readListeners(v)
+	for _, l := range listeners {
+		if _, _, err := net.SplitHostPort(l.Address); err != nil && !strings.HasPrefix(l.Address, "unix:") {
+			l.Address = net.JoinHostPort(strings.Trim(l.Address, "[]"), "443")
 		}
-		if _, _, err := net.SplitHostPort(addr); err != nil && !strings.HasPrefix(addr, "unix:") {
-			addr += ":443"
-		}
-		c.listen = append(c.listen, addr)
+		c.listen = append(c.listen, l)
 	}
-	return nil
+	return err
 }
 
 func setPemfile(c *tlsSetup, v runtime.Value) error {

@@ -3,14 +3,12 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 
 	"luaserve/runtime"
 )
@@ -39,25 +37,38 @@ var errNoAddress = errors.New(`no address to listen on: the script has no setup.
 
 // bind returns the listeners that a site wants: open ones are kept, the others opened.
 // After an error none of those is open.
-func (s *Server) bind(next site) ([]bound, error) {
+func (s *Server) bind(next site) (all []bound, err error) {
 	wanted := s.wanted(next)
 	if len(wanted) == 0 {
 		return nil, errNoAddress
 	}
-	var all []bound
 	var opened []*listener
-	for _, want := range wanted {
-		if i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.text == want.Address }); i >= 0 {
-			all = append(all, bound{s.listeners[i], want})
-			continue
-		}
-		l, err := listen(want.Address)
+	defer func() {
 		if err != nil {
 			closeAll(opened)
-			return nil, listenError(want.Address, err)
 		}
-		opened = append(opened, &listener{Listener: l, text: want.Address})
-		all = append(all, bound{opened[len(opened)-1], want})
+	}()
+	for _, want := range wanted {
+		var some []*listener
+		for _, l := range s.listeners {
+			if l.text == want.Address {
+				some = append(some, l)
+			}
+		}
+		if len(some) == 0 {
+			if some, err = s.listen(want.Listener); err != nil {
+				return nil, listenError(want.Address, err)
+			}
+			opened = append(opened, some...)
+		}
+		for _, l := range some {
+			all = append(all, bound{l, want})
+		}
+	}
+	for _, b := range all {
+		if err := own(strings.TrimPrefix(b.text, "unix:"), b.want.Socket); err != nil {
+			return nil, listenError(b.text, err)
+		}
 	}
 	return all, nil
 }
@@ -106,17 +117,51 @@ func closeAll(listeners []*listener) {
 	}
 }
 
-func listen(text string) (net.Listener, error) {
-	network, addr, err := parseAddress(text)
+// listen opens the listeners of an address: one, or as many as were opened for the server.
+func (s *Server) listen(want runtime.Listener) ([]*listener, error) {
+	if name, ok := strings.CutPrefix(want.Address, "systemd:"); ok {
+		return s.inherited(want.Address, name)
+	}
+	network, addr, err := parseAddress(want.Address)
 	if err != nil {
 		return nil, err
 	}
+	var l net.Listener
 	if network == "unix" {
-		if err := removeStale(addr); err != nil {
+		l, err = listenUnix(addr, want.Socket)
+	} else {
+		l, err = net.Listen(network, addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []*listener{{Listener: l, text: want.Address}}, nil
+}
+
+// inherited returns listeners for the sockets of a name that were opened for the server, all
+// of them when name is "". The sockets themselves stay open, for a later reload.
+func (s *Server) inherited(text, name string) ([]*listener, error) {
+	var all []*listener
+	var names []string
+	for _, f := range s.cfg.Sockets {
+		names = append(names, f.Name())
+		if name != "" && name != f.Name() {
+			continue
+		}
+		l, err := net.FileListener(f)
+		if err != nil {
+			closeAll(all)
 			return nil, err
 		}
+		all = append(all, &listener{Listener: l, text: text})
 	}
-	return net.Listen(network, addr)
+	switch {
+	case len(names) == 0:
+		return nil, errors.New("no sockets were opened for the server (LISTEN_FDS): is there a .socket unit?")
+	case len(all) == 0:
+		return nil, fmt.Errorf("no socket of that name was opened for the server; there are %q", names)
+	}
+	return all, nil
 }
 
 // parseAddress returns what [net.Listen] takes. Without a port it is port 80.
@@ -131,36 +176,13 @@ func parseAddress(text string) (network, addr string, err error) {
 	if err != nil {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"), "80"
 		if host == "" || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-			return "", "", errors.New("expected host:port or unix:/path")
+			return "", "", errors.New("expected host:port, unix:/path or systemd:name")
 		}
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return "", "", errors.New("the port must be a number up to 65535")
 	}
 	return "tcp", net.JoinHostPort(host, port), nil
-}
-
-// removeStale removes a socket that a server has left behind: nobody answers on it.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("there is a file at that path, and it is no socket")
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-		return syscall.EADDRINUSE
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
 }
 
 // listenError says which address was refused and why, without the names of system calls.

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,10 @@ type Config struct {
 	// Listen replaces the addresses that the script names, when it is not empty:
 	// "127.0.0.1:8080", ":8080", "[::1]:8080", "unix:/path".
 	Listen []string
+	// Sockets are sockets that were opened for the server, by systemd: the address
+	// "systemd:NAME" means those of that name (os.File.Name), "systemd:" all. The server does
+	// not close them.
+	Sockets []*os.File
 	// Load makes a program of the script: at the start and at each [Server.Reload].
 	Load func(path string) (*runtime.Program, error)
 	// Log takes what the server has to say; nil means slog.Default().

@@ -27,10 +27,11 @@ type fakeSite struct {
 	handler http.HandlerFunc // nil: answers with its name
 	panics  bool
 
-	proxying runtime.Proxying
-	running atomic.Int64
-	closed  atomic.Bool
-	misused atomic.Bool
+	listeners []runtime.Listener // in front of listen
+	proxying  runtime.Proxying
+	running   atomic.Int64
+	closed    atomic.Bool
+	misused   atomic.Bool
 }
 
 // Handle runs the handler and lets the front end pull what it writes.
@@ -67,7 +68,7 @@ func (f *fakeSite) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fakeSite) Listeners() []runtime.Listener {
-	var all []runtime.Listener
+	all := f.listeners
 	for _, text := range f.listen {
 		all = append(all, runtime.Listener{Address: text})
 	}
@@ -106,7 +107,7 @@ func always(s site) func() (site, error) { return func() (site, error) { return 
 // start serves first on a free port until the test ends, and returns the URL.
 func start(t *testing.T, first *fakeSite, cfg Config) (*Server, *loader, string) {
 	t.Helper()
-	if first.listen == nil {
+	if first.listen == nil && first.listeners == nil {
 		first.listen = []string{"127.0.0.1:0"}
 	}
 	l := &loader{next: always(first)}

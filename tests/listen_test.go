@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -163,6 +164,18 @@ func mustFetch(t *testing.T, client *http.Client, url string) (string, *http.Res
 		t.Fatalf("GET %s: %v, %v, %q", url, resp, err, body)
 	}
 	return body, resp
+}
+
+func TestListenTable(t *testing.T) {
+	path := shortDir(t) + "/s"
+	run(t, fmt.Sprintf("setup.listen { { address = 'unix:%s', mode = '0620', group = %d }, '$A' }\nactions = respond 'ok'", path, os.Getgid()))
+	if body, _ := mustFetch(t, unixClient(t, path), "http://site.example/"); body != "ok" {
+		t.Errorf("got %q", body)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o620 {
+		t.Errorf("the mode is %v, %v", info.Mode(), err)
+	}
 }
 
 // waitFor waits until a condition holds.

@@ -10,7 +10,8 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Serve a script until SIGTERM or SIGINT; requests that are on their way end first.
 
 SIGHUP loads the script again. When that fails, the error is logged and the script
-that was loaded before goes on.`,
+that was loaded before goes on. systemd is told of all that (Type=notify-reload), and
+may open the sockets (listen "systemd:").`,
 		Example: `  luaserve run site.lua
   luaserve run site.lua --listen 127.0.0.1:8080 --listen unix:/run/site.sock`,
 		Args: oneScript,
@@ -24,5 +25,5 @@ that was loaded before goes on.`,
 
 func listenFlag(cmd *cobra.Command, into *[]string, preset []string) {
 	cmd.Flags().StringArrayVar(into, "listen", preset,
-		"`address` to listen on, in place of those of the script: 127.0.0.1:8080, [::1]:8080, unix:/path; may be repeated")
+		"`address` to listen on, in place of those of the script: 127.0.0.1:8080, [::1]:8080, unix:/path, systemd:name; may be repeated")
 }

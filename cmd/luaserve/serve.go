@@ -8,6 +8,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"luaserve/runtime"
 	"luaserve/server"
 )
@@ -24,10 +27,11 @@ func (a *app) serve(ctx context.Context, site string, listen []string, ready fun
 
 	log := a.logger()
 	s, err := server.New(server.Config{
-		Site:   site,
-		Listen: listen,
-		Load:   func(path string) (*runtime.Program, error) { return load(path, log) },
-		Log:    log,
+		Site:    site,
+		Listen:  listen,
+		Sockets: activation.Files(true),
+		Load:    func(path string) (*runtime.Program, error) { return load(path, log) },
+		Log:     log,
 	})
 	if err != nil {
 		return err
@@ -39,7 +43,9 @@ func (a *app) serve(ctx context.Context, site string, listen []string, ready fun
 	if ready != nil {
 		ready(urls)
 	}
+	notify(log, daemon.SdNotifyReady)
 	go reloadOn(ctx, hangup, s, log)
+	context.AfterFunc(ctx, func() { notify(log, daemon.SdNotifyStopping) })
 	return s.Serve(ctx)
 }
 
@@ -51,10 +57,12 @@ func reloadOn(ctx context.Context, hangup <-chan os.Signal, s *server.Server, lo
 			return
 		case <-hangup:
 		}
+		notify(log, reloading())
 		if err := s.Reload(); err != nil {
 			log.Error("the script was not reloaded; the old one goes on", "error", err)
-			continue
+		} else {
+			log.Info("the script was reloaded")
 		}
-		log.Info("the script was reloaded")
+		notify(log, daemon.SdNotifyReady)
 	}
 }
