@@ -140,7 +140,7 @@ func appendJSONLine(buf []byte, l *accessLine) []byte {
 		Time: vr.Started().Format("2006-01-02T15:04:05.000000Z07:00"), Client: addrText(vr.Con.Remote), Host: vr.Request.URI.Host,
 		User: vr.Env.Get("REMOTE_USER"), Method: vr.Request.Method, Target: originalTarget(vr), Path: vr.Request.URI.Path,
 		Protocol: vr.Request.Version, Status: vr.Response.Status, Bytes: vr.BytesSent(),
-		Duration: float64(l.end.Sub(vr.Started()).Microseconds()) / 1e6, Complete: !vr.WasCut(), TLS: vr.Con.TLS,
+		Duration: float64(l.end.Sub(vr.Started()).Microseconds()) / 1e6, Complete: !vr.WasCut(), TLS: vr.Con.TLS != nil,
 		Referer: h.Get("Referer"), UserAgent: h.Get("User-Agent"),
 	}
 	line, err := json.Marshal(&entry)

@@ -82,7 +82,7 @@ func (o cgiOptions) environment(vr *runtime.VRequest, contentLength int64) []fcg
 	env.add("REQUEST_METHOD", req.Method)
 	env.add("REDIRECT_STATUS", "200") // php refuses to run without it
 	env.add("SERVER_PROTOCOL", req.Version)
-	if vr.Con.TLS {
+	if vr.Con.TLS != nil {
 		env.add("HTTPS", "on")
 	}
 	env.add("REQUEST_SCHEME", req.URI.Scheme)

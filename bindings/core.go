@@ -2,9 +2,6 @@ package bindings
 
 import (
 	"fmt"
-	"net"
-	"strconv"
-	"strings"
 
 	"luaserve/runtime"
 )
@@ -16,10 +13,7 @@ func coreModule() *runtime.Module {
 		Name: "core",
 		Doc:  "Lists and conditions, the mapping of URLs to files, simple responses, headers and the environment.",
 		Setups: []runtime.Setup{
-			{Name: "listen", Run: setupListen,
-				Doc:     `Listens on an address: "127.0.0.1:8080", "[::1]:8080", "unix:/run/site.sock"; without a port it is port 80.`,
-				Example: `setup.listen "127.0.0.1:8080"`,
-				Params:  []runtime.Param{{Name: "address", Type: runtime.TStrings, Doc: "one address or a list"}}},
+			listenSetup(),
 			{Name: "module_load", Run: setupNothing,
 				Doc:      "Names modules to load.",
 				NoEffect: "all modules are built in",
@@ -81,36 +75,6 @@ func coreModule() *runtime.Module {
 				Example: "actions = { action.debug.log_request_handling(true), respond \"ok\" }"},
 		},
 	}
-}
-
-func setupListen(b *runtime.Builder, args runtime.Args) error {
-	for _, addr := range args.Strings(0) {
-		if err := checkListenAddress(addr); err != nil {
-			return err
-		}
-		b.Listen(addr)
-	}
-	return nil
-}
-
-func checkListenAddress(addr string) error {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		if path == "" {
-			return fmt.Errorf("unix: needs a path, for example unix:/run/site.sock")
-		}
-		return nil
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		host, port = strings.Trim(addr, "[]"), "80"
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return fmt.Errorf("%q: the port must be a number up to 65535", addr)
-	}
-	if host != "" && net.ParseIP(host) == nil && host != "localhost" {
-		return fmt.Errorf("%q is no address to listen on; expected 127.0.0.1:8080, [::1]:8080 or unix:/path", addr)
-	}
-	return nil
 }
 
 // maxKeepAlive keeps a number of seconds within what a time.Duration holds.

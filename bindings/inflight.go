@@ -44,7 +44,7 @@ func (t *inFlight) begin(vr *runtime.VRequest) {
 	defer t.mu.Unlock()
 	t.last++
 	t.byVR[vr] = inFlightRequest{
-		ID: t.last, Started: vr.Started(), Client: vr.Con.Remote, Server: vr.Con.Local, TLS: vr.Con.TLS,
+		ID: t.last, Started: vr.Started(), Client: vr.Con.Remote, Server: vr.Con.Local, TLS: vr.Con.TLS != nil,
 		Method: vr.Request.Method, Host: vr.Request.URI.Host, Target: originalTarget(vr), Proto: vr.Request.Version,
 	}
 }

@@ -106,7 +106,7 @@ func (p *proxyUpstream) upgrade(vr *runtime.VRequest) string {
 // itself is replaced.
 func forwardedFields(vr *runtime.VRequest) []httpproxy.Field {
 	scheme := "http"
-	if vr.Con.TLS {
+	if vr.Con.TLS != nil {
 		scheme = "https"
 	}
 	fields := make([]httpproxy.Field, 0, 2)

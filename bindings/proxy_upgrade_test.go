@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"luaserve/runtime"
 	"luaserve/server/http1"
 )
 
@@ -32,15 +34,19 @@ func listenHTTP1(t *testing.T, s *luaSite) string {
 		t.Fatal(err)
 	}
 	server := http1.New(http1.Config{Handle: s.Handle, Log: slog.New(slog.DiscardHandler)})
-	served := make(chan struct{})
 	go func() {
-		defer close(served)
-		server.Serve(l)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			address := func(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
+			go server.ServeConn(c, runtime.Connection{Local: address(c.LocalAddr()), Remote: address(c.RemoteAddr())}, nil)
+		}
 	}()
 	t.Cleanup(func() {
-		server.Close()
 		l.Close()
-		<-served
+		server.Close()
 	})
 	return l.Addr().String()
 }

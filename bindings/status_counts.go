@@ -183,7 +183,7 @@ func (s *programStats) snapshot(p *runtime.Program) *snapshot {
 	snap := &snapshot{counts: s.counts(), InFlight: s.inFlight.Load(), Uptime: time.Since(s.started), Started: s.started,
 		Memory: memory[0].Value.Uint64(), Heap: memory[1].Value.Uint64(),
 		Goroutines: goruntime.NumGoroutine(), CPUs: goruntime.GOMAXPROCS(0), GoVersion: goruntime.Version(),
-		Script: p.Name(), Addresses: p.Addresses(), Vhosts: s.all(), Balancers: s.balanced.status()}
+		Script: p.Name(), Addresses: addresses(p), Vhosts: s.all(), Balancers: s.balanced.status()}
 	snap.Requests = snap.requests()
 	var forced *runtime.Pos
 	if snap.States, forced = p.States(); forced != nil {
@@ -193,6 +193,15 @@ func (s *programStats) snapshot(p *runtime.Program) *snapshot {
 	snap.before = s.recent[0]
 	s.mu.Unlock()
 	return snap
+}
+
+// addresses returns where the program listens, as the script has it.
+func addresses(p *runtime.Program) []string {
+	var all []string
+	for _, l := range p.Listeners() {
+		all = append(all, l.Address)
+	}
+	return all
 }
 
 // Recent returns how much of something there was a second in the last seconds.

@@ -2,7 +2,6 @@ package runtime_test
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"net/netip"
 	"testing"
@@ -32,9 +31,9 @@ func (e *fakeExchange) Host() string {
 	}
 	return "example.net"
 }
-func (e *fakeExchange) LocalAddr() netip.AddrPort  { return benchLocal }
-func (e *fakeExchange) RemoteAddr() netip.AddrPort { return benchRemote }
-func (e *fakeExchange) TLS() *tls.ConnectionState  { return nil }
+func (e *fakeExchange) Connection() runtime.Connection {
+	return runtime.Connection{Local: benchLocal, Remote: benchRemote}
+}
 func (e *fakeExchange) EachHeader(f func(n, v string)) {
 	f("Host", e.Host())
 	f("User-Agent", "bench")

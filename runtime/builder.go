@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -36,8 +37,36 @@ func (b *Builder) InSite() bool { return b.load != nil && b.load.mayUseSetups }
 // Log returns the program's logger.
 func (b *Builder) Log() *slog.Logger { return b.prog.log }
 
-// Listen adds an address to listen on.
-func (b *Builder) Listen(addr string) { b.prog.listen = append(b.prog.listen, addr) }
+// Listen adds a place to listen at. A plain address may be given again; anything else that
+// is said twice of an address is an error.
+func (b *Builder) Listen(l Listener) error {
+	for _, other := range b.prog.listeners {
+		if other.Address == l.Address {
+			if other == l {
+				return nil
+			}
+			return fmt.Errorf("%s is listened on already, and in another way", l.Address)
+		}
+	}
+	b.prog.listeners = append(b.prog.listeners, l)
+	return nil
+}
+
+// TrustProxies adds peers that must send a PROXY header; see [Proxying].
+func (b *Builder) TrustProxies(networks []netip.Prefix, unix bool) {
+	p := &b.prog.proxying
+	p.Trusted = append(p.Trusted, networks...)
+	p.TrustedUnix = p.TrustedUnix || unix
+}
+
+// AskAboutProxies lets any peer send a PROXY header, for an action that calls
+// [VRequest.TrustProxy]. It has an effect while the script itself is loaded: a server does
+// not ask again later.
+func (b *Builder) AskAboutProxies() {
+	if b.load != nil && b.load.mayUseSetups {
+		b.prog.proxying.Asked = true
+	}
+}
 
 // OnClose has f called when the program is closed.
 func (b *Builder) OnClose(f func()) { b.prog.onClose(f) }

@@ -275,7 +275,8 @@ func (st *state) raise(L *lua.LState, a *accessor, b *Builder, err error) {
 		short = "setup failed"
 	}
 	var unknownName *UnknownNameError
-	if !errors.As(err, &unknownName) && inner == nil {
+	isItself := errors.As(err, &unknownName) && (unknownName.What == "action" || unknownName.What == "setup")
+	if !isItself && inner == nil {
 		err = fmt.Errorf("%s: %w", a.name, err)
 	}
 	L.Error(st.handle(&configError{pos: b.Pos(), short: short, err: err}, "config error"), 1)
@@ -323,7 +324,7 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 	} else if _, ok := reg.setups[name]; ok {
 		err = fmt.Errorf("this is a setup: write setup.%s", name)
 	} else {
-		err = unknown("action", name, b.names(accessAction))
+		err = Unknown("action", name, b.names(accessAction))
 	}
 	return node, err
 }
@@ -368,7 +369,7 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 	if _, ok := reg.actions[name]; ok {
 		return fmt.Errorf("unknown setup %q; it is an action: write action.%s, in the list of actions", name, name)
 	}
-	return unknown("setup", name, b.names(accessSetup))
+	return Unknown("setup", name, b.names(accessSetup))
 }
 
 // noEffectKey is what [Builder.Shared] remembers of names that were told of.
@@ -420,7 +421,7 @@ func (st *state) lvalueGroupIndex(L *lua.LState) int {
 	L.Push(st.builder.load.once(named{accessVariable, group, field}, func() *lua.LUserData {
 		def := findLValue(group + "." + field)
 		if def == nil {
-			L.RaiseError("%s", unknown("variable", group+"."+field, lvalueNames()).Error())
+			L.RaiseError("%s", Unknown("variable", group+"."+field, lvalueNames()).Error())
 		}
 		if def.keyed {
 			return st.handle(def, "lvalue keyed")
@@ -451,7 +452,7 @@ func (st *state) lvalueIndex(L *lua.LState) int {
 		for i := range condOps {
 			names[i] = condOps[i].name
 		}
-		L.RaiseError("%s", unknown("operator", name, names).Error())
+		L.RaiseError("%s", Unknown("operator", name, names).Error())
 	}
 	L.Push(op)
 	return 1

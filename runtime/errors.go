@@ -56,7 +56,9 @@ func (e *UnknownNameError) Error() string {
 	return fmt.Sprintf("unknown %s %q", e.What, e.Name)
 }
 
-func unknown(what, name string, candidates []string) error {
+// Unknown is the error for a name that is none of the candidates. what says what they are:
+// "action".
+func Unknown(what, name string, candidates []string) *UnknownNameError {
 	return &UnknownNameError{What: what, Name: name, Nearest: Nearest(name, candidates)}
 }
 

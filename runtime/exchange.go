@@ -2,9 +2,7 @@ package runtime
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
-	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -18,9 +16,7 @@ type Exchange interface {
 	Target() string                        // the request target as received
 	Proto() string                         // "HTTP/1.0", "HTTP/1.1", "HTTP/2.0"
 	Host() string                          // the Host field or :authority
-	LocalAddr() netip.AddrPort             // invalid on a unix socket
-	RemoteAddr() netip.AddrPort            // invalid on a unix socket
-	TLS() *tls.ConnectionState             // nil on a plain connection
+	Connection() Connection                // what the requests of one connection share
 	EachHeader(f func(name, value string)) // every field in order, Host included
 	ContentLength() int64                  // -1 when the body is chunked
 	Body() io.Reader

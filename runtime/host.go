@@ -146,7 +146,7 @@ func (h *hostBinding) object(v reflect.Value) lua.LValue {
 
 func (h *hostBinding) check(L *lua.LState, name string) {
 	if !slices.Contains(h.members(), name) {
-		L.RaiseError("%s", unknown("member of "+h.name, name, h.members()).Error())
+		L.RaiseError("%s", Unknown("member of "+h.name, name, h.members()).Error())
 	}
 }
 

@@ -3,28 +3,54 @@ package runtime
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // ServeHTTP runs the pipeline for one net/http request. It implements [http.Handler].
 func (p *Program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	reply := p.Handle(&netHTTPExchange{r: r, w: w})
+	serveNetHTTP(w, r, p.Handle, p.log)
+}
+
+// NetHTTP makes an [http.Handler] of what answers exchanges: [Program.Handle], or what a
+// server does to choose among programs. log hears of answers that were cut. What a request
+// should know of its connection beyond what net/http tells comes with [WithConnection].
+func NetHTTP(handle func(Exchange) *Reply, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serveNetHTTP(w, r, handle, log)
+	})
+}
+
+func serveNetHTTP(w http.ResponseWriter, r *http.Request, handle func(Exchange) *Reply, log *slog.Logger) {
+	reply := twoHosts(r)
+	if reply == nil {
+		reply = handle(&netHTTPExchange{r: r, w: w})
+	}
 	defer reply.Close()
 	if reply.Upgrade() != "" {
-		p.upgrade(w, reply)
+		upgradeNetHTTP(w, reply, log)
 		return
 	}
 	head := w.Header()
 	for name, value := range reply.Header.All() {
 		head[name] = append(head[name], value)
+	}
+	if r.ProtoMajor >= 2 {
+		dropConnectionFields(head)
+	}
+	if con := sharedConnection(r); con != nil {
+		// net/http makes a GOAWAY of it in HTTP/2
+		if _, requests := reply.KeepAlive(); con.served.Add(1) >= requests && requests > 0 {
+			head["Connection"] = []string{"close"}
+		}
 	}
 	// net/http guesses a Content-Type where there is none; an explicit nil stops it.
 	if !reply.Header.Has("Content-Type") {
@@ -46,11 +72,11 @@ func (p *Program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// upgrade takes the connection over and hands it to the other protocol.
-func (p *Program) upgrade(w http.ResponseWriter, reply *Reply) {
+// upgradeNetHTTP takes the connection over and hands it to the other protocol.
+func upgradeNetHTTP(w http.ResponseWriter, reply *Reply, log *slog.Logger) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		p.log.Error("a connection cannot be upgraded", "error", err)
+		log.Error("a connection cannot be upgraded", "error", err)
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
@@ -84,6 +110,28 @@ func (c bufferedConn) CloseWrite() error {
 	return c.Conn.Close()
 }
 
+// twoHosts refuses a HTTP/2 request whose Host field is not its :authority (RFC 9113,
+// 8.3.1): it would be routed by one of them, and its application told the other.
+func twoHosts(r *http.Request) *Reply {
+	for _, host := range r.Header["Host"] {
+		if !strings.EqualFold(host, r.Host) {
+			return NewErrorReply(http.StatusBadRequest)
+		}
+	}
+	return nil
+}
+
+// dropConnectionFields removes what HTTP/2 has no place for (RFC 9113, 8.2.2). That an
+// error ends a connection is one of these things: streams are framed each for itself.
+func dropConnectionFields(head http.Header) {
+	for name := range head {
+		switch strings.ToLower(name) {
+		case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
+			delete(head, name)
+		}
+	}
+}
+
 // netHTTPExchange is the Exchange of net/http. Go's header map has lost the order in
 // which different fields came; they are given in the order of their names, Host first.
 type netHTTPExchange struct {
@@ -95,11 +143,8 @@ func (e *netHTTPExchange) Context() context.Context { return e.r.Context() }
 func (e *netHTTPExchange) Method() string           { return e.r.Method }
 func (e *netHTTPExchange) Proto() string            { return e.r.Proto }
 func (e *netHTTPExchange) Host() string             { return e.r.Host }
-func (e *netHTTPExchange) TLS() *tls.ConnectionState {
-	return e.r.TLS
-}
-func (e *netHTTPExchange) ContentLength() int64 { return e.r.ContentLength }
-func (e *netHTTPExchange) Body() io.Reader      { return e.r.Body }
+func (e *netHTTPExchange) ContentLength() int64     { return e.r.ContentLength }
+func (e *netHTTPExchange) Body() io.Reader          { return e.r.Body }
 
 // CanUpgrade implements [Exchange].
 func (e *netHTTPExchange) CanUpgrade() bool {
@@ -122,23 +167,18 @@ func (e *netHTTPExchange) Target() string {
 	return e.r.URL.RequestURI()
 }
 
-func (e *netHTTPExchange) LocalAddr() netip.AddrPort {
-	if a, ok := e.r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
-		return unmapped(a.AddrPort())
+func (e *netHTTPExchange) Connection() Connection {
+	if con := sharedConnection(e.r); con != nil {
+		return con.Connection
 	}
-	return netip.AddrPort{}
-}
-
-func (e *netHTTPExchange) RemoteAddr() netip.AddrPort {
-	a, err := netip.ParseAddrPort(e.r.RemoteAddr)
-	if err != nil {
-		return netip.AddrPort{}
+	con := Connection{TLS: e.r.TLS}
+	if a, ok := e.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		con.Local = AddrPort(a)
 	}
-	return unmapped(a)
-}
-
-func unmapped(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	if a, err := netip.ParseAddrPort(e.r.RemoteAddr); err == nil {
+		con.Remote = plainAddrPort(a)
+	}
+	return con
 }
 
 func (e *netHTTPExchange) EachHeader(f func(name, value string)) {
@@ -151,6 +191,9 @@ func (e *netHTTPExchange) EachHeader(f func(name, value string)) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		if name == "Host" {
+			continue // HTTP/2 leaves it beside :authority
+		}
 		for _, value := range e.r.Header[name] {
 			f(name, value)
 		}

@@ -2,10 +2,8 @@ package runtime
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net/netip"
 )
 
 // probe is the exchange of a request that the program itself makes.
@@ -19,9 +17,7 @@ func (p *probe) Method() string                        { return "GET" }
 func (p *probe) Target() string                        { return p.target }
 func (p *probe) Proto() string                         { return "HTTP/1.1" }
 func (p *probe) Host() string                          { return p.host }
-func (p *probe) LocalAddr() netip.AddrPort             { return netip.AddrPort{} }
-func (p *probe) RemoteAddr() netip.AddrPort            { return netip.AddrPort{} }
-func (p *probe) TLS() *tls.ConnectionState             { return nil }
+func (p *probe) Connection() Connection                { return Connection{} }
 func (p *probe) ContentLength() int64                  { return 0 }
 func (p *probe) Body() io.Reader                       { return nil }
 func (p *probe) CanUpgrade() bool                      { return false }

@@ -58,7 +58,8 @@ type Program struct {
 	serverTag  OptionRef
 	logOption  OptionRef
 	strictPost bool
-	listen     []string
+	listeners  []Listener
+	proxying   Proxying
 	wantStates int
 	root       *Node
 	name       string
@@ -170,6 +171,9 @@ func (p *Program) load(file string) error {
 	if i, ok := p.registry.options[OptionStrictPost]; ok {
 		p.strictPost, _ = p.defaults[i].(bool)
 	}
+	if i, ok := p.registry.options[OptionProxyTLV]; ok {
+		p.proxying.MaxTLV, _ = p.defaults[i].(int64)
+	}
 	n := p.wantStates
 	if n == 0 {
 		n = goruntime.GOMAXPROCS(0)
@@ -248,8 +252,11 @@ func (p *Program) Name() string { return p.name }
 // MaxBufferedBody is how much of a body may be held in memory at once, in bytes (see [Config]).
 func (p *Program) MaxBufferedBody() int64 { return p.maxBody }
 
-// Addresses returns what setup.listen was given, in order.
-func (p *Program) Addresses() []string { return p.listen }
+// Listeners returns where the script wants to be reached, in order.
+func (p *Program) Listeners() []Listener { return p.listeners }
+
+// Proxying returns whom the script trusts with PROXY headers.
+func (p *Program) Proxying() Proxying { return p.proxying }
 
 // States returns how many Lua states the script's own heap has, 0 when its pipeline calls
 // no Lua, and the place in the script that forced a single one, if something did.

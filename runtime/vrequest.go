@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -71,12 +70,6 @@ type Request struct {
 type Response struct {
 	Status int // 0 until it is set
 	Header Header
-}
-
-// Connection is where the request came from. The addresses are invalid for a unix socket.
-type Connection struct {
-	Local, Remote netip.AddrPort
-	TLS           bool
 }
 
 // handledState says who claimed the request.
@@ -196,7 +189,8 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.prog, vr.exchange = p, ex
 	vr.Physical.stats = p.stats
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
-	vr.Con = Connection{Local: ex.LocalAddr(), Remote: ex.RemoteAddr(), TLS: ex.TLS() != nil}
+	vr.Con = ex.Connection()
+	vr.Con.useProxied()
 	if vr.insertHeader == nil {
 		vr.insertHeader = vr.Request.Header.Insert
 	}
@@ -206,7 +200,7 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.rawOut.chunks = vr.outSpace[:0]
 	vr.Out = &vr.rawOut
 	scheme := "http"
-	if vr.Con.TLS {
+	if vr.Con.TLS != nil {
 		scheme = "https"
 	}
 	if err := vr.Request.URI.ParseTarget(ex.Target(), ex.Host(), scheme); err != nil {
@@ -239,8 +233,8 @@ func (vr *VRequest) setBody(ex Exchange) {
 
 // checkRequest refuses requests that no pipeline should see.
 func checkRequest(vr *VRequest, ex Exchange) error {
-	if vr.Request.Version == "HTTP/1.1" && vr.Request.URI.Host == "" {
-		return Fail(400, "a HTTP/1.1 request needs a Host")
+	if vr.Request.Version != "HTTP/1.0" && vr.Request.URI.Host == "" {
+		return Fail(400, "a %s request needs a Host", vr.Request.Version)
 	}
 	switch vr.Request.Method {
 	case "GET", "HEAD":

@@ -9,7 +9,8 @@ import (
 // site is what the server needs of a *runtime.Program.
 type site interface {
 	Handle(runtime.Exchange) *runtime.Reply
-	Addresses() []string
+	Listeners() []runtime.Listener
+	Proxying() runtime.Proxying
 	Start() // it takes over
 	Close() error
 }

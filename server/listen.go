@@ -3,19 +3,33 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync/atomic"
+
+	"luaserve/runtime"
 )
 
 // listener is an open listener with the address as the script or the flag has it.
 type listener struct {
 	net.Listener
 	text string
+	want atomic.Pointer[manner] // as the site in force has it
+}
+
+// manner is how a site wants to be reached at an address.
+type manner struct {
+	runtime.Listener
+	proxying runtime.Proxying
+}
+
+// bound is a listener and what a site wants of it.
+type bound struct {
+	*listener
+	want manner
 }
 
 // errNoAddress is a site that could never be reached.
@@ -23,47 +37,74 @@ var errNoAddress = errors.New(`no address to listen on: the script has no setup.
 
 // bind returns the listeners that a site wants: open ones are kept, the others opened.
 // After an error none of those is open.
-func (s *Server) bind(next site) ([]*listener, error) {
-	wanted := s.cfg.Listen
-	if len(wanted) == 0 {
-		wanted = next.Addresses()
-	}
+func (s *Server) bind(next site) (all []bound, err error) {
+	wanted := s.wanted(next)
 	if len(wanted) == 0 {
 		return nil, errNoAddress
 	}
-	var all, opened []*listener
-	for _, text := range wanted {
-		same := func(l *listener) bool { return l.text == text }
-		if slices.ContainsFunc(all, same) {
-			continue
-		}
-		if i := slices.IndexFunc(s.listeners, same); i >= 0 {
-			all = append(all, s.listeners[i])
-			continue
-		}
-		l, err := listen(text)
+	var opened []*listener
+	defer func() {
 		if err != nil {
 			closeAll(opened)
-			return nil, listenError(text, err)
 		}
-		opened = append(opened, &listener{l, text})
-		all = append(all, opened[len(opened)-1])
+	}()
+	for _, want := range wanted {
+		var some []*listener
+		for _, l := range s.listeners {
+			if l.text == want.Address {
+				some = append(some, l)
+			}
+		}
+		if len(some) == 0 {
+			if some, err = s.listen(want.Listener); err != nil {
+				return nil, listenError(want.Address, err)
+			}
+			opened = append(opened, some...)
+		}
+		for _, l := range some {
+			all = append(all, bound{l, want})
+		}
+	}
+	for _, b := range all {
+		if err := own(strings.TrimPrefix(b.text, "unix:"), b.want.Socket); err != nil {
+			return nil, listenError(b.text, err)
+		}
 	}
 	return all, nil
 }
 
+// wanted returns where to listen and how, each address once.
+func (s *Server) wanted(next site) []manner {
+	listeners := next.Listeners()
+	if len(s.cfg.Listen) > 0 {
+		listeners = nil
+		for _, text := range s.cfg.Listen {
+			if l := (runtime.Listener{Address: text}); !slices.Contains(listeners, l) {
+				listeners = append(listeners, l)
+			}
+		}
+	}
+	all := make([]manner, len(listeners))
+	for i, l := range listeners {
+		all[i] = manner{l, next.Proxying()}
+	}
+	return all
+}
+
 // replaceListeners puts the result of bind in force.
-func (s *Server) replaceListeners(next []*listener) {
+func (s *Server) replaceListeners(next []bound) {
 	before := s.listeners
-	s.listeners = next
-	for _, l := range next {
-		if s.serving && !slices.Contains(before, l) {
-			s.log.Info("listening", "address", l.text)
-			go s.accept(l)
+	s.listeners = nil
+	for _, b := range next {
+		b.listener.want.Store(&b.want)
+		s.listeners = append(s.listeners, b.listener)
+		if s.serving && !slices.Contains(before, b.listener) {
+			s.log.Info("listening", "address", b.text)
+			go s.accept(b.listener)
 		}
 	}
 	for _, l := range before {
-		if !slices.Contains(next, l) {
+		if !slices.Contains(s.listeners, l) {
 			s.log.Info("no longer listening", "address", l.text)
 			l.Close()
 		}
@@ -76,17 +117,51 @@ func closeAll(listeners []*listener) {
 	}
 }
 
-func listen(text string) (net.Listener, error) {
-	network, addr, err := parseAddress(text)
+// listen opens the listeners of an address: one, or as many as were opened for the server.
+func (s *Server) listen(want runtime.Listener) ([]*listener, error) {
+	if name, ok := strings.CutPrefix(want.Address, "systemd:"); ok {
+		return s.inherited(want.Address, name)
+	}
+	network, addr, err := parseAddress(want.Address)
 	if err != nil {
 		return nil, err
 	}
+	var l net.Listener
 	if network == "unix" {
-		if err := removeStale(addr); err != nil {
+		l, err = listenUnix(addr, want.Socket)
+	} else {
+		l, err = net.Listen(network, addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []*listener{{Listener: l, text: want.Address}}, nil
+}
+
+// inherited returns listeners for the sockets of a name that were opened for the server, all
+// of them when name is "". The sockets themselves stay open, for a later reload.
+func (s *Server) inherited(text, name string) ([]*listener, error) {
+	var all []*listener
+	var names []string
+	for _, f := range s.cfg.Sockets {
+		names = append(names, f.Name())
+		if name != "" && name != f.Name() {
+			continue
+		}
+		l, err := net.FileListener(f)
+		if err != nil {
+			closeAll(all)
 			return nil, err
 		}
+		all = append(all, &listener{Listener: l, text: text})
 	}
-	return net.Listen(network, addr)
+	switch {
+	case len(names) == 0:
+		return nil, errors.New("no sockets were opened for the server (LISTEN_FDS): is there a .socket unit?")
+	case len(all) == 0:
+		return nil, fmt.Errorf("no socket of that name was opened for the server; there are %q", names)
+	}
+	return all, nil
 }
 
 // parseAddress returns what [net.Listen] takes. Without a port it is port 80.
@@ -101,36 +176,13 @@ func parseAddress(text string) (network, addr string, err error) {
 	if err != nil {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"), "80"
 		if host == "" || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-			return "", "", errors.New("expected host:port or unix:/path")
+			return "", "", errors.New("expected host:port, unix:/path or systemd:name")
 		}
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return "", "", errors.New("the port must be a number up to 65535")
 	}
 	return "tcp", net.JoinHostPort(host, port), nil
-}
-
-// removeStale removes a socket that a server has left behind: nobody answers on it.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("there is a file at that path, and it is no socket")
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-		return syscall.EADDRINUSE
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
 }
 
 // listenError says which address was refused and why, without the names of system calls.

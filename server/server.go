@@ -10,10 +10,10 @@ package server
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +29,10 @@ type Config struct {
 	// Listen replaces the addresses that the script names, when it is not empty:
 	// "127.0.0.1:8080", ":8080", "[::1]:8080", "unix:/path".
 	Listen []string
+	// Sockets are sockets that were opened for the server, by systemd: the address
+	// "systemd:NAME" means those of that name (os.File.Name), "systemd:" all. The server does
+	// not close them.
+	Sockets []*os.File
 	// Load makes a program of the script: at the start and at each [Server.Reload].
 	Load func(path string) (*runtime.Program, error)
 	// Log takes what the server has to say; nil means slog.Default().
@@ -45,7 +49,9 @@ type Server struct {
 	cfg     Config
 	load    func(path string) (site, error)
 	log     *slog.Logger
-	http    *http1.Server
+	http1   *http1.Server
+	http2   *http2Front
+	opening openings
 	current atomic.Pointer[generation] // nil once the server is closed
 	failed  chan error                 // a listener that ended by itself
 
@@ -75,7 +81,8 @@ func newServer(cfg Config, load func(path string) (site, error)) (*Server, error
 		cfg.DrainTimeout = defaultDrainTimeout
 	}
 	s := &Server{cfg: cfg, load: load, log: cfg.Log, failed: make(chan error, 1)}
-	s.http = http1.New(http1.Config{Handle: s.handle, Log: cfg.Log})
+	s.http1 = http1.New(http1.Config{Handle: s.handle, Log: cfg.Log})
+	s.http2 = newHTTP2Front(s.handle, cfg.Log)
 	next, err := s.load(cfg.Site)
 	if err != nil {
 		return nil, err
@@ -97,6 +104,25 @@ func (s *Server) Addrs() []net.Addr {
 	return addrs
 }
 
+// URLs returns where clients find the server: "http://127.0.0.1:8080",
+// "https://[::1]:443", "unix:/run/site.sock".
+func (s *Server) URLs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	urls := make([]string, len(s.listeners))
+	for i, l := range s.listeners {
+		switch addr := l.Addr(); {
+		case addr.Network() == "unix":
+			urls[i] = "unix:" + addr.String()
+		case l.want.Load().TLS != nil:
+			urls[i] = "https://" + addr.String()
+		default:
+			urls[i] = "http://" + addr.String()
+		}
+	}
+	return urls
+}
+
 // Serve answers requests until ctx is done. Then it takes no more, waits for those that
 // are on their way, cuts what is left after [Config.DrainTimeout], and returns nil. An
 // error is a listener that broke. The server is closed afterwards.
@@ -116,38 +142,42 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) accept(l *listener) {
-	err := s.http.Serve(l)
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
-		return
-	}
-	select {
-	case s.failed <- listenError(l.text, err):
-	default: // one is enough to end the server
-	}
-}
-
 func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
+	s.closeListeners()
+	s.opening.close()
+	var err1, err2 error
+	var wg sync.WaitGroup
+	wg.Go(func() { err1 = s.http1.Shutdown(ctx) })
+	wg.Go(func() { err2 = s.http2.shutdown(ctx) })
+	wg.Wait()
+	if err1 != nil || err2 != nil {
 		s.log.Warn("requests took too long to end and are cut", "timeout", s.cfg.DrainTimeout)
 	}
 	s.Close()
 }
 
-// Close ends the server at once: open connections are cut. It may be called again.
-func (s *Server) Close() error {
+// closeListeners takes no more connections.
+func (s *Server) closeListeners() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.http.Close()
 	for _, l := range s.listeners {
-		l.Close() // those that never served; the others are closed already
+		l.Close()
 	}
+}
+
+// Close ends the server at once: open connections are cut. It may be called again.
+func (s *Server) Close() {
+	s.closeListeners()
+	s.opening.close()
+	s.http1.Close()
+	s.http2.cut()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if g := s.current.Swap(nil); g != nil {
 		g.release()
 	}
-	return err
 }
 
 // Reload loads the script again. New requests go to the new program, those on their way
@@ -184,6 +214,7 @@ func (s *Server) install(next site) error {
 		before.release()
 	}
 	s.replaceListeners(listeners)
+	s.http2.renew()
 	return nil
 }
 

@@ -22,14 +22,16 @@ import (
 
 // fakeSite is a site without Lua. It knows whether it was closed under a request.
 type fakeSite struct {
-	name    string
-	listen  []string
-	handler http.HandlerFunc // nil: answers with its name
-	panics  bool
-	running atomic.Int64
-	started atomic.Bool
-	closed  atomic.Bool
-	misused atomic.Bool
+	name      string
+	listen    []string
+	handler   http.HandlerFunc // nil: answers with its name
+	panics    bool
+	listeners []runtime.Listener // in front of listen
+	proxying  runtime.Proxying
+	running   atomic.Int64
+	started   atomic.Bool
+	closed    atomic.Bool
+	misused   atomic.Bool
 }
 
 // Handle runs the handler and lets the front end pull what it writes.
@@ -68,7 +70,15 @@ func (f *fakeSite) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *fakeSite) Addresses() []string { return f.listen }
+func (f *fakeSite) Listeners() []runtime.Listener {
+	all := f.listeners
+	for _, text := range f.listen {
+		all = append(all, runtime.Listener{Address: text})
+	}
+	return all
+}
+
+func (f *fakeSite) Proxying() runtime.Proxying { return f.proxying }
 
 func (f *fakeSite) Start() { f.started.Store(true) }
 
@@ -102,7 +112,7 @@ func always(s site) func() (site, error) { return func() (site, error) { return 
 // start serves first on a free port until the test ends, and returns the URL.
 func start(t *testing.T, first *fakeSite, cfg Config) (*Server, *loader, string) {
 	t.Helper()
-	if first.listen == nil {
+	if first.listen == nil && first.listeners == nil {
 		first.listen = []string{"127.0.0.1:0"}
 	}
 	l := &loader{next: always(first)}

@@ -21,13 +21,15 @@ var allowedImports = map[string][]string{
 	"bindings/scgi":      {"bindings/upstream", "bindings/fcgi"},
 	"bindings/cgi":       {"bindings/upstream", "bindings/fcgi"},
 	"bindings/httpproxy": {"bindings/upstream"},
-	"bindings":           {"runtime", "bindings/upstream", "bindings/balancer", "bindings/fcgi", "bindings/scgi", "bindings/cgi", "bindings/httpproxy", "bindings/memcached"},
+	"bindings/certs":     {},
 	"bindings/memcached": {"bindings/upstream"},
-	"server":             {"runtime"},
-	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
-	"examples":           {"runtime", "server", "bindings", "scripts"},
-	"bench":              {},
-	"tests":              {"runtime", "server", "bindings", "scripts", "tests/backend"},
+	"bindings": {"runtime", "bindings/upstream", "bindings/balancer", "bindings/fcgi", "bindings/scgi", "bindings/cgi",
+		"bindings/httpproxy", "bindings/memcached", "bindings/certs"},
+	"server":   {"runtime"},
+	"cmd":      {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
+	"examples": {"runtime", "server", "bindings", "scripts"},
+	"bench":    {},
+	"tests":    {"runtime", "server", "bindings", "scripts", "tests/backend", "tests/pki"},
 }
 
 // allowedModules are the modules that each folder may use besides the standard library.
@@ -35,7 +37,7 @@ var allowedModules = map[string][]string{
 	"runtime":            {"github.com/yuin/gopher-lua", "layeh.com/gopher-luar"},
 	"runtime/luastring":  {"github.com/yuin/gopher-lua"},
 	"scripts":            {},
-	"server":             {},
+	"server":             {"github.com/pires/go-proxyproto"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},
@@ -44,6 +46,7 @@ var allowedModules = map[string][]string{
 	"bindings/httpproxy": {},
 	"bindings/memcached": {},
 	"bench":              {},
+	"bindings/certs":     {"golang.org/x/crypto"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

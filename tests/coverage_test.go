@@ -13,14 +13,7 @@ import (
 const coverageFile = "../docs/coverage.md"
 
 // missing says why a name of lighttpd2 is unknown here: using it is a load error.
-var missing = map[string]string{
-	"fetch.files_static":            "not yet: certificates by name come with TLS",
-	"gnutls":                        "not yet: put a server that speaks TLS in front",
-	"openssl":                       "not yet: put a server that speaks TLS in front",
-	"openssl.setenv":                "not yet: it comes with TLS",
-	"proxy_protocol.trust":          "not yet",
-	"proxy_protocol.tlv_max_length": "not yet",
-}
+var missing = map[string]string{}
 
 // TestCoverage holds what lighttpd2 documents against the tables of the modules: every name
 // is there, or it is said why not; docs/coverage.md tells readers. -update writes it anew.

@@ -12,6 +12,7 @@ import (
 	"luaserve/bindings"
 	"luaserve/runtime"
 	"luaserve/scripts"
+	"luaserve/tests/pki"
 )
 
 var luaBlock = regexp.MustCompile("(?s)```lua\n(.*?)```")
@@ -49,6 +50,7 @@ func exampleFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	pki.Authority(t, "CA").Server(t, "example.net").Write(t, "server.pem")
 }
 
 func loadExample(t *testing.T, example string) error {

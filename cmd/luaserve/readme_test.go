@@ -2,9 +2,12 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"luaserve/tests/pki"
 )
 
 // codeBlocks returns the blocks of a language in a Markdown file.
@@ -27,9 +30,13 @@ func codeBlocks(t *testing.T, file, language string) []string {
 // What the README shows must work.
 func TestReadme(t *testing.T) {
 	const readme = "../../README.md"
+	dir := t.TempDir()
+	for _, host := range []string{"example.net", "example.org"} {
+		pki.Authority(t, "CA").Server(t, host).Write(t, filepath.Join(dir, host+".pem"))
+	}
 	for _, script := range codeBlocks(t, readme, "lua") {
-		file := writeFile(t, t.TempDir(), "site.lua", script)
-		if got := luaserve(t, "", "check", file); got.code != exitOK {
+		file := writeFile(t, dir, "site.lua", script)
+		if got := luaserve(t, dir, "check", file); got.code != exitOK {
 			t.Errorf("%s\n%s", got.stderr, script)
 		}
 	}

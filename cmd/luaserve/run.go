@@ -11,7 +11,10 @@ func (a *app) runCommand() *cobra.Command {
 
 SIGHUP loads the script again. When that fails, the error is logged and the script
 that was loaded before goes on. With --watch the same happens when a file of the site
-changes: the script, a plugin, or a handler that was used.`,
+changes: the script, a plugin, or a handler that was used.
+
+systemd is told of all that (Type=notify-reload), and may open the sockets
+(listen "systemd:").`,
 		Example: `  luaserve run site.lua
   luaserve run site.lua --listen 127.0.0.1:8080 --listen unix:/run/site.sock`,
 		Args: oneScript,
@@ -29,5 +32,5 @@ changes: the script, a plugin, or a handler that was used.`,
 
 func listenFlag(cmd *cobra.Command, into *[]string, preset []string) {
 	cmd.Flags().StringArrayVar(into, "listen", preset,
-		"`address` to listen on, in place of those of the script: 127.0.0.1:8080, [::1]:8080, unix:/path; may be repeated")
+		"`address` to listen on, in place of those of the script: 127.0.0.1:8080, [::1]:8080, unix:/path, systemd:name; may be repeated")
 }

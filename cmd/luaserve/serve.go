@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
 
 	"luaserve/server"
 )
@@ -41,7 +43,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	log := a.logger()
 	tuneMemory(log)
 	loader := siteLoader{log: log}
-	s, err := server.New(server.Config{Site: o.site, Listen: o.listen, Load: loader.load, Log: log})
+	s, err := server.New(server.Config{
+		Site: o.site, Listen: o.listen, Sockets: activation.Files(true), Load: loader.load, Log: log,
+	})
 	if err != nil {
 		return err
 	}
@@ -59,10 +63,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("--user: %w", err)
 		}
 	}
-	var urls []string
-	for _, addr := range s.Addrs() {
-		urls = append(urls, urlOf(addr))
-		fmt.Fprintln(a.stdout, "listening on", urls[len(urls)-1])
+	urls := s.URLs()
+	for _, url := range urls {
+		fmt.Fprintln(a.stdout, "listening on", url)
 	}
 	if o.ready != nil {
 		o.ready(urls)
@@ -74,16 +77,10 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("--watch: %w", err)
 		}
 	}
+	notify(log, daemon.SdNotifyReady)
 	go reloadOn(ctx, hangup, changes, s, log)
+	context.AfterFunc(ctx, func() { notify(log, daemon.SdNotifyStopping) })
 	return s.Serve(ctx)
-}
-
-// urlOf is where clients find an address.
-func urlOf(addr net.Addr) string {
-	if addr.Network() == "unix" {
-		return "unix:" + addr.String()
-	}
-	return "http://" + addr.String()
 }
 
 // reloadOn loads the script again at each signal and change, until ctx is done.
@@ -95,10 +92,12 @@ func reloadOn(ctx context.Context, hangup <-chan os.Signal, changes <-chan struc
 		case <-hangup:
 		case <-changes:
 		}
+		notify(log, reloading())
 		if err := s.Reload(); err != nil {
 			log.Error("the script was not reloaded; the old one goes on", "error", err)
-			continue
+		} else {
+			log.Info("the script was reloaded")
 		}
-		log.Info("the script was reloaded")
+		notify(log, daemon.SdNotifyReady)
 	}
 }

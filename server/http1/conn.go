@@ -2,11 +2,9 @@ package http1
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -27,17 +25,18 @@ type conn struct {
 	served int64         // requests that were answered
 	idle   time.Duration // for the next request, as the last one had it
 
-	local, remote netip.AddrPort
-	watch         watcher
+	peer  runtime.Connection
+	last  func() bool // whether the request that is answered is the last one; may be nil
+	watch watcher
 }
 
 var connPool = sync.Pool{New: func() any { return &conn{buf: make([]byte, 4<<10)} }}
 
-// Serve speaks HTTP/1 on a connection until it ends, and closes it.
-func (s *Server) serveConn(rwc net.Conn) {
+// serveConn speaks HTTP/1 on a connection until it ends, and closes it.
+func (s *Server) serveConn(rwc net.Conn, peer runtime.Connection, last func() bool) {
 	c := connPool.Get().(*conn)
 	c.srv, c.rwc, c.r, c.w = s, rwc, 0, 0
-	c.local, c.remote = addrPort(rwc.LocalAddr()), addrPort(rwc.RemoteAddr())
+	c.peer, c.last = peer, last
 	c.served, c.idle = 0, s.timeouts.Idle
 	c.out.reset(rwc)
 	panicked := true
@@ -51,7 +50,8 @@ func (s *Server) serveConn(rwc net.Conn) {
 			c.watch.stop(c)
 			return
 		}
-		c.rwc, c.body = nil, nil
+		c.rwc, c.body, c.last = nil, nil, nil
+		c.peer = runtime.Connection{}
 		c.head.reset()
 		if cap(c.buf) <= 16<<10 {
 			connPool.Put(c)
@@ -61,16 +61,6 @@ func (s *Server) serveConn(rwc net.Conn) {
 		first = false
 	}
 	panicked = false
-}
-
-// addrPort has no IPv6 zone: it names an interface of this machine, and with it an address
-// would be in no network.
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		p := t.AddrPort()
-		return netip.AddrPortFrom(p.Addr().Unmap().WithZone(""), p.Port())
-	}
-	return netip.AddrPort{}
 }
 
 // serveOne serves one request and reports whether the connection goes on.
@@ -121,7 +111,9 @@ func (c *conn) readHead(first bool) error {
 				c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Head))
 			}
 		}
-		if n := headEnd(c.buf[c.r:c.w], seen); n > 0 {
+		if n := headEnd(c.buf[c.r:c.w], seen); n > c.srv.limits.HeadBytes {
+			return c.tooLong()
+		} else if n > 0 {
 			text := string(c.buf[c.r : c.r+n])
 			c.r += n
 			if err := c.head.parse(text, c.srv.limits); err != nil {
@@ -233,13 +225,12 @@ func (c *conn) lingeringClose() {
 // costs a goroutine: actions that do not wait never ask.
 func (c *conn) Context() context.Context { return c.watch.context(c) }
 
-func (c *conn) Method() string             { return c.head.method }
-func (c *conn) Target() string             { return c.head.target }
-func (c *conn) Proto() string              { return c.head.proto }
-func (c *conn) Host() string               { return c.head.host }
-func (c *conn) LocalAddr() netip.AddrPort  { return c.local }
-func (c *conn) RemoteAddr() netip.AddrPort { return c.remote }
-func (c *conn) ContentLength() int64       { return c.head.contentLength }
+func (c *conn) Method() string                 { return c.head.method }
+func (c *conn) Target() string                 { return c.head.target }
+func (c *conn) Proto() string                  { return c.head.proto }
+func (c *conn) Host() string                   { return c.head.host }
+func (c *conn) Connection() runtime.Connection { return c.peer }
+func (c *conn) ContentLength() int64           { return c.head.contentLength }
 
 // CanUpgrade implements [runtime.Exchange].
 func (c *conn) CanUpgrade() bool { return true }
@@ -249,14 +240,6 @@ func (c *conn) Body() io.Reader {
 		return nil
 	}
 	return c.body
-}
-
-func (c *conn) TLS() *tls.ConnectionState {
-	if t, ok := c.rwc.(*tls.Conn); ok {
-		state := t.ConnectionState()
-		return &state
-	}
-	return nil
 }
 
 func (c *conn) EachHeader(f func(name, value string)) {

@@ -7,20 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"luaserve/runtime"
 )
-
-func TestAddrPortHasNoZone(t *testing.T) {
-	got := addrPort(&net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 80, Zone: "eth0"})
-	if want := netip.MustParseAddrPort("[fe80::1]:80"); got != want {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
 
 // memConn is a client that has sent everything and left.
 type memConn struct {
@@ -61,7 +53,7 @@ func FuzzConn(f *testing.F) {
 			return runtime.NewReply(status, int64(len(text)), io.NopCloser(strings.NewReader(text)))
 		}})
 		c := &memConn{in: bytes.NewReader(in)}
-		s.serveConn(c)
+		s.serveConn(c, runtime.Connection{}, nil)
 		r := bufio.NewReader(&c.out)
 		for answers := 0; ; answers++ {
 			if _, err := r.Peek(1); err != nil {

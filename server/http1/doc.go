@@ -11,5 +11,5 @@
 // machine, three rounds in turn, wrk with 16 connections; nginx 4). fasthttp v1.78 costs 6
 // as well, but joins two Content-Type fields into one, moves Set-Cookie to the end, and
 // owns the Date field, all of which scripts can set. net/http stays the way to embed a
-// program: [runtime.Program] is an http.Handler.
+// program, [runtime.Program] being an http.Handler, and what speaks HTTP/2.
 package http1

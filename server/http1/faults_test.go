@@ -30,8 +30,8 @@ func serveFunc(t *testing.T, l net.Listener, cfg http1.Config, handle func(runti
 	t.Helper()
 	cfg.Handle, cfg.Log = handle, slog.New(slog.DiscardHandler)
 	srv := http1.New(cfg)
-	go srv.Serve(l)
-	t.Cleanup(func() { srv.Close() })
+	go acceptAll(l, srv)
+	t.Cleanup(func() { l.Close(); srv.Close() })
 	return l.Addr().String()
 }
 
@@ -307,7 +307,7 @@ func TestTruncatedChunkedBody(t *testing.T) {
 			return stream(strings.NewReader("ok"), 2)
 		}})
 		l := listen(t)
-		go srv.Serve(l)
+		go acceptAll(l, srv)
 		c := dial(t, l.Addr().String())
 		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
 		c.(*net.TCPConn).CloseWrite()

@@ -26,23 +26,30 @@ type headError struct {
 
 func (e *headError) Error() string { return e.msg }
 
+// The limits of a request head.
+const (
+	DefaultTargetBytes = 8 << 10
+	DefaultHeadBytes   = 64 << 10
+	DefaultFields      = 100
+)
+
 // Limits bound what one request may ask for; 0 means the default.
 type Limits struct {
-	TargetBytes int   // length of the request target, default 8 KiB
-	HeadBytes   int   // length of the whole head, default 64 KiB
-	Fields      int   // number of header fields, default 100
+	TargetBytes int   // length of the request target, default [DefaultTargetBytes]
+	HeadBytes   int   // length of the whole head, default [DefaultHeadBytes]
+	Fields      int   // number of header fields, default [DefaultFields]
 	BodyBytes   int64 // length of the body, default 10 GiB
 }
 
 func (l Limits) withDefaults() Limits {
 	if l.TargetBytes == 0 {
-		l.TargetBytes = 8 << 10
+		l.TargetBytes = DefaultTargetBytes
 	}
 	if l.HeadBytes == 0 {
-		l.HeadBytes = 64 << 10
+		l.HeadBytes = DefaultHeadBytes
 	}
 	if l.Fields == 0 {
-		l.Fields = 100
+		l.Fields = DefaultFields
 	}
 	if l.BodyBytes == 0 {
 		l.BodyBytes = 10 << 30
@@ -138,6 +145,9 @@ func (h *head) parseRequestLine(line string) *headError {
 	switch proto {
 	case "HTTP/1.1", "HTTP/1.0":
 	default:
+		if method == "PROXY" {
+			return h.bad("a PROXY header from a peer that proxy_protocol.trust does not name")
+		}
 		if isVersion(proto) {
 			return &headError{505, "HTTP/1.0", "the version " + proto + " is not supported"}
 		}

@@ -2,14 +2,12 @@ package http1
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"luaserve/runtime"
@@ -44,7 +42,7 @@ type Config struct {
 	Timeouts Timeouts
 }
 
-// Server serves HTTP/1.0 and HTTP/1.1. It is safe for concurrent use.
+// Server serves HTTP/1.0 and HTTP/1.1 on connections that somebody else accepts. It is safe for concurrent use.
 type Server struct {
 	handle   func(runtime.Exchange) *runtime.Reply
 	log      *slog.Logger
@@ -53,17 +51,16 @@ type Server struct {
 	clock    clock
 	closing  atomic.Bool
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	conns     map[net.Conn]bool // true while idle
-	wg        sync.WaitGroup
+	mu    sync.Mutex
+	conns map[net.Conn]bool // true while idle
+	wg    sync.WaitGroup
 }
 
 // New returns a server.
 func New(cfg Config) *Server {
 	s := &Server{
 		handle: cfg.Handle, log: cfg.Log, limits: cfg.Limits.withDefaults(), timeouts: cfg.Timeouts.withDefaults(),
-		listeners: map[net.Listener]struct{}{}, conns: map[net.Conn]bool{},
+		conns: map[net.Conn]bool{},
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -71,52 +68,25 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// ErrServerClosed is returned by Serve after Shutdown or Close.
-var ErrServerClosed = http.ErrServerClosed
-
-// Serve accepts connections until the server is shut down; it always returns an error.
-// When the process runs out of file descriptors it pauses accepting and goes on.
-func (s *Server) Serve(l net.Listener) error {
-	s.mu.Lock()
-	if s.closing.Load() {
-		s.mu.Unlock()
-		return ErrServerClosed
+// ServeConn serves a connection until it ends, and closes it. peer is what requests are
+// told of it. last, if any, is asked before each answer whether the connection ends with
+// it. Once the server is shut down a connection is closed at once.
+func (s *Server) ServeConn(rwc net.Conn, peer runtime.Connection, last func() bool) {
+	if !s.track(rwc) {
+		rwc.Close()
+		return
 	}
-	s.listeners[l] = struct{}{}
-	s.mu.Unlock()
-	pause := 5 * time.Millisecond
-	for {
-		rwc, err := l.Accept()
-		if err != nil {
-			if s.closing.Load() {
-				return ErrServerClosed
-			}
-			if !passes(err) {
-				return err
-			}
-			s.log.Warn("cannot accept a connection; pausing", "error", err, "pause", pause)
-			time.Sleep(pause)
-			pause = min(2*pause, time.Second)
-			continue
-		}
-		pause = 5 * time.Millisecond
-		if !s.track(rwc) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("a request panicked", "panic", r, "remote", rwc.RemoteAddr().String(), "stack", string(debug.Stack()))
 			rwc.Close()
-			return ErrServerClosed
 		}
-		go s.run(rwc)
-	}
-}
-
-// passes reports whether accepting may succeed again: the process or the machine is out of
-// descriptors or memory, or the client has left already.
-func passes(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+		s.mu.Lock()
+		delete(s.conns, rwc)
+		s.mu.Unlock()
+		s.wg.Done()
+	}()
+	s.serveConn(rwc, peer, last)
 }
 
 func (s *Server) track(rwc net.Conn) bool {
@@ -130,34 +100,17 @@ func (s *Server) track(rwc net.Conn) bool {
 	return true
 }
 
-func (s *Server) run(rwc net.Conn) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("a request panicked", "panic", r, "remote", rwc.RemoteAddr().String(), "stack", string(debug.Stack()))
-			rwc.Close()
-		}
-		s.mu.Lock()
-		delete(s.conns, rwc)
-		s.mu.Unlock()
-		s.wg.Done()
-	}()
-	s.serveConn(rwc)
-}
-
 func (s *Server) setIdle(rwc net.Conn, idle bool) {
 	s.mu.Lock()
 	s.conns[rwc] = idle
 	s.mu.Unlock()
 }
 
-// Shutdown stops accepting, closes idle connections, and waits for the requests that run;
-// when ctx ends first it returns its error, and Close does the rest.
+// Shutdown takes no more connections, closes idle ones, and waits for the requests that
+// run; when ctx ends first it returns its error, and Close does the rest.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing.Store(true)
-	for l := range s.listeners {
-		l.Close()
-	}
 	for rwc, idle := range s.conns {
 		if idle {
 			rwc.Close()
@@ -177,18 +130,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close stops accepting and cuts all connections.
-func (s *Server) Close() error {
+// Close takes no more connections and cuts those that there are.
+func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing.Store(true)
-	for l := range s.listeners {
-		l.Close()
-	}
 	for rwc := range s.conns {
 		rwc.Close()
 	}
-	return nil
 }
 
 // clock formats the Date field once a second.

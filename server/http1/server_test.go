@@ -42,9 +42,20 @@ func start(t *testing.T, script string, cfg http1.Config) (addr string, srv *htt
 	if err != nil {
 		t.Fatal(err)
 	}
-	go srv.Serve(l)
-	t.Cleanup(func() { srv.Close(); p.Close() })
+	go acceptAll(l, srv)
+	t.Cleanup(func() { l.Close(); srv.Close(); p.Close() })
 	return l.Addr().String(), srv
+}
+
+// acceptAll has srv serve the connections of l until one of them is closed.
+func acceptAll(l net.Listener, srv *http1.Server) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go srv.ServeConn(c, runtime.Connection{Local: runtime.AddrPort(c.LocalAddr()), Remote: runtime.AddrPort(c.RemoteAddr())}, nil)
+	}
 }
 
 // talk sends bytes and returns everything that comes until the server closes.
@@ -194,8 +205,9 @@ func TestIncompleteHTTP10AnswerIsReset(t *testing.T) {
 		Handle: func(runtime.Exchange) *runtime.Reply { return runtime.NewReply(http.StatusOK, -1, io.NopCloser(body)) },
 		Log:    slog.New(slog.DiscardHandler),
 	})
-	go srv.Serve(l)
+	go acceptAll(l, srv)
 	defer srv.Close()
+	defer l.Close()
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -218,6 +230,7 @@ func TestLimits(t *testing.T) {
 	addr, _ := start(t, echo, http1.Config{Limits: http1.Limits{HeadBytes: 1000, BodyBytes: 10}})
 	for send, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n":                                   " 431 ",
+		"GET /2 HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 2000) + "\r\n\r\n":                                  " 431 ", // in one read
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n":                                                    " 413 ",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n":               " 400 ",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 100) + "\r\na\r\n": " 400 ",
@@ -249,8 +262,8 @@ func TestShutdownLetsRequestsEnd(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if _, err := net.Dial("tcp", addr); err == nil {
-		t.Error("the server still accepts connections")
+	if got := talk(t, addr, ""); got != "" {
+		t.Errorf("a later connection got %q", got)
 	}
 }
 
@@ -285,8 +298,9 @@ func TestContextEndsWithTheClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go srv.Serve(l)
+	go acceptAll(l, srv)
 	defer srv.Close()
+	defer l.Close()
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

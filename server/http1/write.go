@@ -194,6 +194,9 @@ func (c *conn) mayGoOn(reply *runtime.Reply) bool {
 		c.idle = idle
 	}
 	c.served++
+	if c.last != nil && c.last() {
+		return false
+	}
 	return requests == 0 || c.served < requests
 }
 
@@ -281,7 +284,7 @@ func (c *conn) writeContinue() error {
 
 // refuse answers a request that never reached the pipeline, and ends the connection.
 func (c *conn) refuse(e *headError) {
-	c.srv.log.Info("request refused", "status", e.status, "error", e.msg, "remote", c.remote.String())
+	c.srv.log.Info("request refused", "status", e.status, "error", e.msg, "remote", c.peer.Remote.String())
 	page := runtime.ErrorPage(e.status)
 	b := append(c.out.buf[:0], e.proto...)
 	b = appendStatus(b, e.status)

@@ -1,0 +1,207 @@
+package bindings
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"luaserve/bindings/certs"
+	"luaserve/runtime"
+)
+
+func opensslModule() *runtime.Module {
+	return &runtime.Module{
+		Name: "openssl",
+		Doc: "Listens for TLS connections, in the way that lighttpd2's mod_openssl is configured; what speaks TLS is crypto/tls. " +
+			"TLS 1.2 and 1.3 are spoken unless options say otherwise, HTTP/2 with clients that know it and HTTP/1.1 with the others. " +
+			"Files are read again when they change, at most every few seconds, and at each reload; what cannot be read then is logged, and the old goes on. " +
+			"A reload asks TLS connections to come again behind their next answer.",
+		Setups: []runtime.Setup{
+			{Name: "openssl", Run: setupOpenSSL,
+				Doc:     "Listens for TLS connections. An address without a port is one with port 443.",
+				Example: `setup.openssl { listen = { "0.0.0.0:443", "[::]:443" }, pemfile = "server.pem" }`,
+				Params:  []runtime.Param{{Name: "options", Type: runtime.TPairs, Doc: describeEntries(opensslEntries)}}},
+		},
+		Actions: []runtime.ActionDef{
+			{Name: "openssl.setenv", New: newSetenv,
+				Doc: "Puts what is known of certificates into the environment of the request, where applications find it. " +
+					`"client" sets SSL_CLIENT_S_DN_CN and its like, one for each part of the subject of the client's certificate; "client-cert" sets SSL_CLIENT_CERT, the certificate as PEM; ` +
+					`"server" and "server-cert" set SSL_SERVER_S_DN_… and SSL_SERVER_CERT, of the server's own. Where there is no certificate nothing is set. ` +
+					"A client's certificate has been verified, unless verify-any says otherwise.",
+				Example: `actions = { openssl.setenv { "client", "client-cert" }, respond "%{req.environment[SSL_CLIENT_S_DN_CN]}" }`,
+				Params:  []runtime.Param{{Name: "list", Type: runtime.TStrings, Doc: `some of "client", "client-cert", "server", "server-cert"`}}},
+		},
+	}
+}
+
+// tlsSetup is what a script says of TLS listeners.
+type tlsSetup struct {
+	listen   []runtime.Listener
+	settings certs.Settings
+	base     tls.Config
+	noEffect []string // entries that were given and do nothing here, with the reason
+
+	verify, verifyGiven, verifyAny, verifyRequire bool
+}
+
+func newTLSSetup(b *runtime.Builder) *tlsSetup {
+	return &tlsSetup{
+		settings: certs.Settings{Log: b.Log(), ClientDepth: 1},
+		base:     tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
+	}
+}
+
+// opensslEntries are the entries of setup.openssl.
+var opensslEntries = []entry[tlsSetup]{
+	{"listen", "an address, a table or a list of these, as for the setup `listen`; may be given several times", true, setTLSListen},
+	{"pemfile", "a file with certificate, intermediate certificates and key, or `{ cert = …, key = … }`; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included", true, setPemfile},
+	{"ca-file", "a file with intermediate certificates, for certificates that come without theirs", false,
+		stringEntry(func(c *tlsSetup) *string { return &c.settings.Chain })},
+	{"ciphers", "cipher suites of TLS 1.2 in OpenSSL's notation, of those that crypto/tls has; those of TLS 1.3 are fixed, and the order is crypto/tls's", false, setCiphers},
+	{"dh-params", "accepted without an effect: crypto/tls has no key exchange with such parameters", false, setNoEffect("crypto/tls has no key exchange with such parameters")},
+	{"ecdh-curve", "the one curve for the key exchange: prime256v1, secp384r1, secp521r1 or X25519", false, setCurve},
+	{"options", "a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect", false, setOpenSSLOptions},
+	{"verify", "whether clients are asked for a certificate; one that is given must be good (default: false)", false, setVerify},
+	{"verify-any", "whether any certificate will do, also self-signed ones, so that only scripts and applications look at it (default: false)", false,
+		boolEntry(func(c *tlsSetup) *bool { return &c.verifyAny })},
+	{"verify-depth", "how many intermediate certificates a client's may have (default: 1)", false, setDepth},
+	{"verify-require", "whether a client must give a certificate (default: false)", false,
+		boolEntry(func(c *tlsSetup) *bool { return &c.verifyRequire })},
+	{"client-ca-file", "a file with the CA certificates that clients' certificates are verified with", false,
+		stringEntry(func(c *tlsSetup) *string { return &c.settings.ClientCAs })},
+}
+
+func setupOpenSSL(b *runtime.Builder, args runtime.Args) error {
+	c := newTLSSetup(b)
+	if err := readEntries(c, opensslEntries, args.Pairs(0)); err != nil {
+		return err
+	}
+	if err := c.setClientAuth(); err != nil {
+		return err
+	}
+	return c.listenTo(b, "openssl")
+}
+
+// listenTo reads the files and adds the listeners.
+func (c *tlsSetup) listenTo(b *runtime.Builder, name string) error {
+	if len(c.listen) == 0 {
+		return errors.New(`listen is missing; expected an address: listen = "0.0.0.0:443"`)
+	}
+	if len(c.settings.Pairs) == 0 {
+		return errors.New(`pemfile is missing; expected a file with certificate and key: pemfile = "/etc/certs/server.pem"`)
+	}
+	c.settings.Base = &c.base
+	cfg, err := certs.New(c.settings)
+	if err != nil {
+		return err
+	}
+	for _, l := range c.listen {
+		l.TLS = cfg
+		if err := b.Listen(l); err != nil {
+			return err
+		}
+	}
+	for _, reason := range c.noEffect {
+		b.Log().Info("setup "+name+": "+reason, "pos", b.Pos().String())
+	}
+	return nil
+}
+
+func setTLSListen(c *tlsSetup, v runtime.Value) error {
+	listeners, err := readListeners(v)
+	for _, l := range listeners {
+		if _, _, err := net.SplitHostPort(l.Address); err != nil && !strings.HasPrefix(l.Address, "unix:") {
+			l.Address = net.JoinHostPort(strings.Trim(l.Address, "[]"), "443")
+		}
+		c.listen = append(c.listen, l)
+	}
+	return err
+}
+
+func setPemfile(c *tlsSetup, v runtime.Value) error {
+	if list, ok := v.List(); ok && !v.IsHash() {
+		for _, item := range list {
+			if err := setPemfile(c, item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	f, err := pemFiles(v, pemEntries)
+	if err == nil {
+		c.settings.Pairs = append(c.settings.Pairs, f)
+	}
+	return err
+}
+
+var pemEntries = []entry[certs.Files]{
+	{"cert", "the certificate", false, stringEntry(func(f *certs.Files) *string { return &f.Cert })},
+	{"key", "its key", false, stringEntry(func(f *certs.Files) *string { return &f.Key })},
+	{"ocsp", "an OCSP response for it, DER or PEM", false, stringEntry(func(f *certs.Files) *string { return &f.OCSP })},
+}
+
+// pemFiles reads one certificate: the name of a file, or a table with cert and key.
+func pemFiles(v runtime.Value, entries []entry[certs.Files]) (f certs.Files, err error) {
+	if s, ok := v.Str(); ok {
+		return certs.Files{Cert: s, Key: s}, nil
+	}
+	pairs, ok := v.Pairs()
+	if !ok {
+		return f, fmt.Errorf("expected the name of a file, or { cert = …, key = … }, got %s", v.Kind())
+	}
+	if err := readEntries(&f, entries, pairs); err != nil {
+		return f, err
+	}
+	if f.Cert == "" || f.Key == "" {
+		return f, errors.New("expected both cert and key")
+	}
+	return f, nil
+}
+
+func setVerify(c *tlsSetup, v runtime.Value) error {
+	c.verifyGiven = true
+	return boolEntry(func(c *tlsSetup) *bool { return &c.verify })(c, v)
+}
+
+func setDepth(c *tlsSetup, v runtime.Value) error {
+	n, ok := v.Int()
+	if !ok || n < 0 || n > 100 {
+		return fmt.Errorf("expected a number from 0 to 100, got %s", v)
+	}
+	c.settings.ClientDepth = int(n)
+	return nil
+}
+
+func setNoEffect(reason string) func(*tlsSetup, runtime.Value) error {
+	return func(c *tlsSetup, _ runtime.Value) error {
+		c.noEffect = append(c.noEffect, reason)
+		return nil
+	}
+}
+
+// setClientAuth decides what is asked of clients. What would have no effect is refused, so
+// that nobody takes it for protection.
+func (c *tlsSetup) setClientAuth() error {
+	if !c.verify {
+		asks := c.verifyAny || c.verifyRequire || c.settings.ClientCAs != ""
+		if asks && !c.verifyGiven {
+			return errors.New("verify-any, verify-require and client-ca-file need verify = true")
+		}
+		return nil
+	}
+	switch {
+	case c.verifyAny && c.verifyRequire:
+		c.base.ClientAuth = tls.RequireAnyClientCert
+	case c.verifyAny:
+		c.base.ClientAuth = tls.RequestClientCert
+	case c.settings.ClientCAs == "":
+		return errors.New("verify needs client-ca-file, or verify-any = true")
+	case c.verifyRequire:
+		c.base.ClientAuth = tls.RequireAndVerifyClientCert
+	default:
+		c.base.ClientAuth = tls.VerifyClientCertIfGiven
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"luaserve/runtime"
+	"luaserve/tests/pki"
+)
+
+// startFront serves handle over HTTP/2, with short patience, and returns the URL and a client.
+func startFront(t *testing.T, patience time.Duration, handle func(runtime.Exchange) *runtime.Reply) (string, *http.Client) {
+	t.Helper()
+	front := newHTTP2Front(handle, slog.New(slog.DiscardHandler))
+	front.progress = patience
+	ca := pki.Authority(t, "CA")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{ca.Server(t, "127.0.0.1").TLS()}, NextProtos: []string{"h2"}}
+	go func() {
+		for {
+			rwc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c := tls.Server(&transport{Conn: rwc}, cfg)
+			if c.Handshake() == nil {
+				front.serveConn(c)
+			}
+		}
+	}()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, ForceAttemptHTTP2: true}
+	t.Cleanup(func() {
+		l.Close()
+		front.cut()
+		transport.CloseIdleConnections()
+	})
+	return "https://" + l.Addr().String(), &http.Client{Transport: transport}
+}
+
+// waitOn waits for a channel to be closed.
+func waitOn(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(20 * time.Second):
+		t.Fatal(what)
+	}
+}
+
+// endless is a body that tells when it was closed.
+type endless struct{ closed chan struct{} }
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+func (e endless) Close() error {
+	close(e.closed)
+	return nil
+}
+
+func TestHTTP2ClientThatDoesNotRead(t *testing.T) {
+	body := endless{make(chan struct{})}
+	url, client := startFront(t, 100*time.Millisecond, func(runtime.Exchange) *runtime.Reply {
+		return runtime.NewReply(http.StatusOK, -1, body)
+	})
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	waitOn(t, "the answer still waits for its client", body.closed)
+}
+
+func TestHTTP2ClientThatDoesNotSend(t *testing.T) {
+	failed := make(chan struct{})
+	url, client := startFront(t, 100*time.Millisecond, func(ex runtime.Exchange) *runtime.Reply {
+		if _, err := io.ReadAll(ex.Body()); err != nil {
+			close(failed)
+		}
+		return runtime.NewReply(http.StatusOK, 0, nil)
+	})
+	silent, w := io.Pipe()
+	defer w.Close()
+	go func() {
+		if resp, err := client.Post(url, "", silent); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	waitOn(t, "the request still waits for its client", failed)
+}
+
+// slowly is a body that a backend sends with pauses.
+type slowly struct {
+	io.Reader
+	pause time.Duration
+}
+
+func (s slowly) Read(p []byte) (int, error) {
+	time.Sleep(s.pause)
+	return s.Reader.Read(p[:1])
+}
+func (slowly) Close() error { return nil }
+
+// Only clients must make progress: a backend may take longer, and may read late.
+func TestHTTP2BackendMayTakeLonger(t *testing.T) {
+	t.Parallel()
+	const patience, longer = time.Second, 1200 * time.Millisecond
+	url, client := startFront(t, patience, func(ex runtime.Exchange) *runtime.Reply {
+		time.Sleep(longer)
+		if b, err := io.ReadAll(ex.Body()); string(b) != "question" {
+			t.Errorf("the body is %q, %v", b, err)
+		}
+		return runtime.NewReply(http.StatusOK, -1, slowly{strings.NewReader("a"), longer})
+	})
+	resp, err := client.Post(url, "", strings.NewReader("question"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); string(b) != "a" || err != nil {
+		t.Errorf("got %q, %v", b, err)
+	}
+}
+
+// A panic is logged and cuts one answer, not the connection.
+func TestHTTP2Panic(t *testing.T) {
+	url, client := startFront(t, time.Minute, func(ex runtime.Exchange) *runtime.Reply {
+		if ex.Target() == "/panic" {
+			panic("broken")
+		}
+		return runtime.NewReply(http.StatusOK, 2, io.NopCloser(strings.NewReader("ok")))
+	})
+	if body, err := get(client, url+"/panic"); err == nil {
+		t.Errorf("the client got a complete answer: %q", body)
+	}
+	if body, err := get(client, url+"/"); err != nil || body != "ok" {
+		t.Errorf("the next request: %q, %v", body, err)
+	}
+}
