@@ -24,6 +24,9 @@ func (p *Program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	head := w.Header()
 	for name, value := range reply.Header.All() {
+		if sameName(name, "Trailer") {
+			continue // net/http would repeat fields of these names behind the body
+		}
 		head[name] = append(head[name], value)
 	}
 	// net/http guesses a Content-Type where there is none; an explicit nil stops it.
@@ -43,6 +46,12 @@ func (p *Program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := reply.WriteBody(w, flush); err != nil {
 		panic(http.ErrAbortHandler)
+	}
+	if trailer := reply.Trailer(); len(trailer) > 0 && flush != nil {
+		flush() // a short body would get a length, and then nothing can follow it
+		for _, f := range trailer {
+			head[http.TrailerPrefix+f.Name] = append(head[http.TrailerPrefix+f.Name], f.Value)
+		}
 	}
 }
 
