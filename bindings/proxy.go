@@ -17,7 +17,8 @@ func proxyModule() *runtime.Module {
 			Doc: "Answers the request by a HTTP/1.1 server. It gets the method, the address (request.raw_path, byte for byte), the header fields with Host, and the body; " +
 				"X-Forwarded-For and X-Forwarded-Proto are replaced by what the connection says. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"a server that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
-				"Connections are kept open for later requests. A client may go over to WebSocket: then bytes are passed on both ways until both sides have ended, or neither has sent any for the read timeout.",
+				"Connections are kept open for later requests. A client may go over to WebSocket: then bytes are passed on both ways until both sides have ended, or neither has sent any for the read timeout. " +
+				"Fields behind the body (trailers) are passed on to a client that asks for them with TE: trailers, unless a filter or a later action changes the body.",
 			Example: `actions = proxy "127.0.0.1:8080"`,
 			Params:  backendParam(`; "upgrade", the protocols that a client may go over to ({"websocket"})`),
 		}},
@@ -59,7 +60,8 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	}
 	req := &httpproxy.Request{
 		Method: vr.Request.Method, Target: vr.Request.URI.RawPath, Host: vr.Request.Header.Get("Host"),
-		Header: vr.Request.Header.All(), Own: forwardedFields(vr), Body: vr.In, Length: length, Upgrade: p.upgrade(vr),
+		Header: vr.Request.Header.All(), Own: forwardedFields(vr), Body: vr.In, Length: length,
+		Trailers: vr.TakesTrailers(), Upgrade: p.upgrade(vr),
 	}
 	if req.Host == "" {
 		req.Host = p.host
@@ -78,6 +80,9 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	}
 	if resp.Data == nil {
 		vr.HandleBackend(resp.Status, resp.Body)
+		if resp.Trailer != nil {
+			vr.PassTrailer(func() []runtime.Field { return runtimeFields(resp.Trailer()) })
+		}
 		return nil
 	}
 	vr.HandleBackend(resp.Status, nil)
@@ -114,6 +119,14 @@ func forwardedFields(vr *runtime.VRequest) []httpproxy.Field {
 		fields = append(fields, httpproxy.Field{Name: "X-Forwarded-For", Value: vr.Con.Remote.Addr().String()})
 	}
 	return append(fields, httpproxy.Field{Name: "X-Forwarded-Proto", Value: scheme})
+}
+
+func runtimeFields(fields []httpproxy.Field) []runtime.Field {
+	out := make([]runtime.Field, len(fields))
+	for i, f := range fields {
+		out[i] = runtime.Field(f)
+	}
+	return out
 }
 
 // uploadLength returns the length of the request body, -1 when it is not known: such a body

@@ -26,6 +26,8 @@ type chunk struct {
 	file   *os.File // read at off, n bytes; closed with the chunk
 	off, n int64
 	stream io.ReadCloser
+
+	trailer func() []Field // what follows the stream; nil when nothing can
 }
 
 // ioPiece is how much is read from a stream at once, in bytes.

@@ -33,9 +33,10 @@ type Reply struct {
 	// Length is the length of the body in bytes, -1 when it is not known in advance.
 	Length int64
 
-	vr     *VRequest
-	body   *ChunkQueue
-	closed func()
+	vr      *VRequest
+	body    *ChunkQueue
+	trailer func() []Field
+	closed  func()
 }
 
 // WriteBody copies the body to w as it comes. After each piece of a stream it calls

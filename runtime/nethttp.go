@@ -41,6 +41,9 @@ func serveNetHTTP(w http.ResponseWriter, r *http.Request, handle func(Exchange) 
 	}
 	head := w.Header()
 	for name, value := range reply.Header.All() {
+		if sameName(name, "Trailer") {
+			continue // net/http would repeat fields of these names behind the body
+		}
 		head[name] = append(head[name], value)
 	}
 	if r.ProtoMajor >= 2 {
@@ -69,6 +72,12 @@ func serveNetHTTP(w http.ResponseWriter, r *http.Request, handle func(Exchange) 
 	}
 	if err := reply.WriteBody(w, flush); err != nil {
 		panic(http.ErrAbortHandler)
+	}
+	if trailer := reply.Trailer(); len(trailer) > 0 && flush != nil {
+		flush() // a short body would get a length, and then nothing can follow it
+		for _, f := range trailer {
+			head[http.TrailerPrefix+f.Name] = append(head[http.TrailerPrefix+f.Name], f.Value)
+		}
 	}
 }
 

@@ -216,7 +216,7 @@ func (vr *VRequest) makeReply() *Reply {
 		}
 		h.Remove("Content-Length")
 	}
-	vr.reply = Reply{Status: status, Header: h, Length: length, vr: vr, body: body}
+	vr.reply = Reply{Status: status, Header: h, Length: length, vr: vr, body: body, trailer: takeTrailer(body, length, h)}
 	return &vr.reply
 }
 

@@ -125,6 +125,8 @@ var faults = []fault{
 	{name: "Transfer-Encoding and Content-Length", http: ok + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n3\r\nabc\r\n0\r\n\r\n", status: 200, body: "abc", header: "-Content-Length"},
 	{name: "bad chunk size", http: ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nx\r\n", status: 200, body: "abc", cut: true, log: "body: .*chunk"},
 	{name: "chunk longer than it says", http: ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n", status: 200, body: "abc", cut: true, log: "body: .*chunk"},
+	{name: "gone in the trailer", http: ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", then: closes, status: 200, body: "abc", cut: true, log: "body" + gone},
+	{name: "bogus trailer", http: ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nbogus\r\n\r\n", status: 200, body: "abc", cut: true, log: "body: .*bogus"},
 	{name: "body longer than promised", cgi: "Content-Length: 3\n\nabcdef", http: ok + "Content-Length: 3\r\n\r\nabcdef", status: 200, body: "abc"},
 	{name: "204 with a body", cgi: "Status: 204\nContent-Length: 3\n\nabc", http: "HTTP/1.1 204 X\r\nContent-Length: 3\r\n\r\nabc", status: 204, header: "-Content-Length"},
 	{name: "304 with a body", cgi: "Status: 304\nContent-Length: 3\n\nabc", http: "HTTP/1.1 304 X\r\nContent-Length: 3\r\n\r\nabc", status: 304},

@@ -83,5 +83,5 @@ func (c *Client) attempt(ctx context.Context, cn *conn, r *Request, w *wire) (*R
 		cn.drop()
 		return nil, err
 	}
-	return newResponse(cn, resp)
+	return newResponse(cn, r, resp)
 }

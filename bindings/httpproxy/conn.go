@@ -114,6 +114,15 @@ func (cn *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// why returns the reason of an error of the parser: when the connection gave no more, that is
+// it, whatever the parser makes of a line that broke off.
+func (cn *conn) why(err error) error {
+	if cn.readErr != nil {
+		return cn.readErr
+	}
+	return err
+}
+
 var errRefused = errors.New("the upstream does not want the rest of the request")
 
 // Write writes to the upstream within the send timeout.
@@ -146,10 +155,8 @@ func (cn *conn) readHead(r *Request) (*http.Response, error) {
 		switch {
 		case err != nil && cn.headLeft == 0:
 			return nil, fmt.Errorf("the response head is larger than %d bytes", cn.config.MaxHeadBytes)
-		case err != nil && cn.readErr != nil:
-			return nil, cn.readErr // the parser takes a line that broke off for a whole one
 		case err != nil:
-			return nil, err
+			return nil, cn.why(err)
 		case resp.ProtoMajor != 1:
 			return nil, fmt.Errorf("the answer is %s", resp.Proto)
 		case r.switched(resp):

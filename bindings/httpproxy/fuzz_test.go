@@ -16,6 +16,7 @@ func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\nHost: y\r\nA b: c\r\n\r\n",
 		"HTTP/1.0 200 OK\r\nX: y\r\n z\r\n\r\nabc",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\nConnection: x, close\r\nX: 1\r\n\r\n",
 		"HTTP/1.1 200 OK\nContent-Length : 3\n\nabcdef",
@@ -28,6 +29,7 @@ func FuzzAnswer(f *testing.F) {
 		answer := strings.NewReader(string(raw))
 		cn := newConn(&scripted{answer: answer}, c)
 		r := get()
+		r.Trailers = true
 		if head {
 			r.Method = "HEAD"
 		}
@@ -44,7 +46,8 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("status %d", resp.Status)
 		}
 		for _, f := range resp.Header {
-			if !isToken(f.Name) || strings.ContainsAny(f.Value, "\r\n\x00") || perConnection(f.Name) {
+			announces := resp.Trailer != nil && f.Name == "Trailer"
+			if !isToken(f.Name) || strings.ContainsAny(f.Value, "\r\n\x00") || perConnection(f.Name) && !announces {
 				t.Errorf("header %q: %q", f.Name, f.Value)
 			}
 		}
@@ -55,6 +58,13 @@ func FuzzAnswer(f *testing.F) {
 				t.Error("kept after an error")
 			}
 			return
+		}
+		if resp.Trailer != nil {
+			for _, f := range resp.Trailer() {
+				if !isToken(f.Name) || strings.ContainsAny(f.Value, "\r\n\x00") || perConnection(f.Name) || onlyInHead[f.Name] {
+					t.Errorf("trailer %q: %q", f.Name, f.Value)
+				}
+			}
 		}
 		if head && len(body) > 0 {
 			t.Errorf("body of HEAD: %q", body)

@@ -8,7 +8,7 @@ import (
 )
 
 // perConnection reports whether a field is about one connection and not the message (RFC 9110
-// section 7.6.1). Trailer is among them because trailers are not passed on.
+// section 7.6.1). Trailer is among them because it is this package that says what follows.
 func perConnection(name string) bool {
 	switch len(name) {
 	case len("te"):
@@ -62,14 +62,23 @@ func checkNames(h http.Header) error {
 // responseFields gives the fields of a response that are passed on, in the order of their
 // names; those of one name stay in their order.
 func responseFields(h http.Header) []Field {
-	var named tokens
+	named := namedByConnection(h)
+	return passedOn(h, func(name string) bool { return perConnection(name) || named.has(name) })
+}
+
+func namedByConnection(h http.Header) (named tokens) {
 	for _, value := range h["Connection"] {
 		named = named.add(value)
 	}
+	return named
+}
+
+// passedOn gives the fields that are not dropped, in the order of their names.
+func passedOn(h http.Header, drops func(name string) bool) []Field {
 	names := make([]string, 0, len(h))
 	n := 0
 	for name, values := range h {
-		if !perConnection(name) && !named.has(name) {
+		if !drops(name) {
 			names = append(names, name)
 			n += len(values)
 		}

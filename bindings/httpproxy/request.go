@@ -33,6 +33,9 @@ type Request struct {
 	// Length is the number of bytes to take from Body; fewer are an error. -1 means all
 	// there are, sent in chunks.
 	Length int64
+	// Trailers says that fields behind the body of the response are wanted (RFC 9110 section
+	// 10.1.4).
+	Trailers bool
 	// Upgrade is the protocol that the client asks to go over to (RFC 9110 section 7.8), ""
 	// for none. Such a request has no body.
 	Upgrade string
@@ -126,16 +129,26 @@ func (r *Request) appendHead(dst []byte, last bool) ([]byte, error) {
 		dst = strconv.AppendInt(dst, r.Length, 10)
 		dst = append(dst, "\r\n"...)
 	}
+	if dst, err = r.appendConnection(dst, last); err != nil {
+		return dst, err
+	}
+	return append(dst, "\r\n"...), nil
+}
+
+// appendConnection appends what is said about this connection.
+func (r *Request) appendConnection(dst []byte, last bool) ([]byte, error) {
 	switch {
 	case r.Upgrade != "":
 		dst = append(dst, "Connection: Upgrade\r\n"...)
-		if dst, err = appendField(dst, "Upgrade", r.Upgrade); err != nil {
-			return dst, err
-		}
+		return appendField(dst, "Upgrade", r.Upgrade)
+	case r.Trailers && last:
+		dst = append(dst, "TE: trailers\r\nConnection: close, TE\r\n"...)
+	case r.Trailers:
+		dst = append(dst, "TE: trailers\r\nConnection: TE\r\n"...)
 	case last:
 		dst = append(dst, "Connection: close\r\n"...)
 	}
-	return append(dst, "\r\n"...), nil
+	return dst, nil
 }
 
 // checkLine returns why the first line of the request cannot be sent.

@@ -28,6 +28,8 @@ func TestRequestOnTheWire(t *testing.T) {
 			"Connection", "close, X-Hop ,,keep-alive", "x-hop", "1", "Keep-Alive", "5", "Proxy-Connection", "x", "TE", "trailers", "Trailer", "X",
 			"Transfer-Encoding", "chunked", "Upgrade", "websocket", "Content-Length", "5", "Expect", "100-continue", "Proxy", "evil", "X-Kept", "1")},
 			"GET / HTTP/1.1\nHost: x\nX-Kept: 1\n\n"},
+		{"trailers", &Request{Method: "GET", Target: "/", Host: "x", Header: header("TE", "gzip", "Connection", "TE"), Trailers: true},
+			"GET / HTTP/1.1\nHost: x\nTE: trailers\nConnection: TE\n\n"},
 		{"a Connection field after the one it names", &Request{Method: "GET", Target: "/", Host: "x", Header: header("A", "1", "Connection", "b", "B", "2", "Connection", "a")},
 			"GET / HTTP/1.1\nHost: x\n\n"},
 		{"own fields", &Request{Method: "GET", Target: "/", Host: "x",

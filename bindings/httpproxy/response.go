@@ -15,6 +15,11 @@ type Response struct {
 	// connection only. The Content-Length of the answer to HEAD and of 304 is that of the
 	// body which is not there.
 	Header []Field
+	// Trailer gives the fields behind the body, in the order of their names, once Body was
+	// read to its end. Those that belong to the head, or to one connection, are left out (RFC
+	// 9110 section 6.5.1). It is nil when there cannot be any, or [Request.Trailers] is not set;
+	// else Header may have a field Trailer, which announces some of them.
+	Trailer func() []Field
 	// Data is the whole body, when it came together with the head; Body is empty then.
 	Data []byte
 	// Body is never nil. Read returns io.EOF only at the end of the message; a body that
@@ -26,7 +31,7 @@ type Response struct {
 	Tunnel *Tunnel
 }
 
-func newResponse(cn *conn, resp *http.Response) (*Response, error) {
+func newResponse(cn *conn, r *Request, resp *http.Response) (*Response, error) {
 	out := &Response{Status: resp.StatusCode, Header: responseFields(resp.Header), Body: http.NoBody}
 	n := resp.ContentLength
 	switch {
@@ -43,6 +48,12 @@ func newResponse(cn *conn, resp *http.Response) (*Response, error) {
 		}
 	default:
 		out.Body = &body{conn: cn, src: resp.Body, keep: !resp.Close}
+		if t := newTrailer(resp); t != nil && r.Trailers {
+			out.Trailer = t.fields
+			if names := t.announced(); names != "" {
+				out.Header = append(out.Header, Field{"Trailer", names})
+			}
+		}
 		return out, nil
 	}
 	cn.finish(!resp.Close)
@@ -71,7 +82,7 @@ func (b *body) Read(p []byte) (int, error) {
 		b.err = io.EOF
 		b.conn.finish(b.keep)
 	default:
-		b.err = b.conn.fault("body", err)
+		b.err = b.conn.fault("body", b.conn.why(err))
 		b.conn.drop()
 	}
 	return n, b.err

@@ -83,6 +83,55 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// What comes behind the body, what becomes of it.
+func TestTrailers(t *testing.T) {
+	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+	tests := []struct {
+		name, answer    string
+		unwanted        bool
+		header, trailer string // what is passed on
+	}{
+		{"announced", chunked + "Trailer: x-sum, B\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\nB: 2\r\n\r\n", false, "Trailer: B, X-Sum\n", "B: 2\nX-Sum: 1\n"},
+		{"not announced", chunked + "\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n", false, "", "X-Sum: 1\nX-Sum: 2\n"},
+		{"announced only", chunked + "Trailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false, "Trailer: X-Sum\n", ""},
+		{"not wanted", chunked + "Trailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n", true, "", ""},
+		{"of the head", chunked + "Trailer: Set-Cookie, A\r\n\r\n3\r\nabc\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\nHost: x\r\nset-cookie: a\r\nContent-Type: x\r\nWWW-Authenticate: x\r\nTrailer: x\r\nA: 1\r\n\r\n", false, "Trailer: A\n", "A: 1\n"},
+		{"of the connection", chunked + "Connection: X-Hop\r\nTrailer: X-Hop, Keep-Alive\r\n\r\n3\r\nabc\r\n0\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\nConnection: close\r\n\r\n", false, "", ""},
+		{"no token", chunked + "\r\n3\r\nabc\r\n0\r\nA B: 1\r\nC: 2\r\n\r\n", false, "", "C: 2\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u := startUpstream(t, once(tt.answer))
+			r := get()
+			r.Trailers = !tt.unwanted
+			resp, err := u.client(t).Do(guard(t), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if got := lines(resp.Header); got != tt.header {
+				t.Errorf("header: got %q, want %q", got, tt.header)
+			}
+			if (resp.Trailer == nil) != tt.unwanted {
+				t.Fatalf("Trailer is nil: %v", resp.Trailer == nil)
+			}
+			if !tt.unwanted && lines(resp.Trailer()) != "" {
+				t.Errorf("before the body: got %q", lines(resp.Trailer()))
+			}
+			if body, err := io.ReadAll(resp.Body); string(body) != "abc" || err != nil {
+				t.Errorf("got %q, %v", body, err)
+			}
+			if !tt.unwanted && lines(resp.Trailer()) != tt.trailer {
+				t.Errorf("got %q, want %q", lines(resp.Trailer()), tt.trailer)
+			}
+		})
+	}
+	resp, err := startUpstream(t, once("HTTP/1.1 200 OK\r\nTrailer: X\r\nConnection: close\r\n\r\nabc")).client(t).Do(guard(t), &Request{Method: "GET", Target: "/", Trailers: true})
+	if err != nil || resp.Trailer != nil || lines(resp.Header) != "" {
+		t.Errorf("without chunks: got %v, %v", resp, err)
+	}
+}
+
 // Answers that are none.
 func TestBadAnswers(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
@@ -120,6 +169,9 @@ func TestBadAnswers(t *testing.T) {
 		{"chunk cut", ok + "Transfer-Encoding: chunked\r\n\r\n8\r\nabc", "body", true, "closed the connection"},
 		{"last chunk missing", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "body", true, "closed the connection"},
 		{"bad chunk size", ok + "Transfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n", "body", false, "chunk"},
+		{"bogus trailer", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nbogus\r\n\r\n", "body", false, "malformed"},
+		{"trailer of 70 KB", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: " + strings.Repeat("y", 70_000) + "\r\n\r\n", "body", false, "long trailer"},
+		{"cut in the trailer", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", "body", true, "closed the connection"},
 		{"flood of chunk extensions", ok + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1;"+strings.Repeat("e", 2_000)+"\r\nx\r\n", 100), "body", false, "chunk"},
 	}
 	for _, tt := range tests {

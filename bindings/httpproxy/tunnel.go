@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +16,6 @@ type Tunnel struct {
 	conn  net.Conn
 	ahead []byte        // what came together with the head of the answer
 	idle  time.Duration // how long nothing may happen; not more than 0: for ever
-	begun atomic.Bool
 }
 
 // newTunnel takes the connection out of the hands of HTTP.

@@ -133,10 +133,16 @@ func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 	return total, nil
 }
 
-// end completes the body.
-func (w *writer) end() error {
+// end completes the body. trailer are fields for behind it; only chunks have room for them.
+func (w *writer) end(trailer []runtime.Field) error {
 	if w.chunked {
-		w.buf = append(w.buf, "0\r\n\r\n"...)
+		w.buf = append(w.buf, "0\r\n"...)
+		for _, f := range trailer {
+			if runtime.ValidFieldName(f.Name) && runtime.ValidFieldValue(f.Value) {
+				w.buf = appendField(w.buf, f.Name, f.Value)
+			}
+		}
+		w.buf = append(w.buf, "\r\n"...)
 	}
 	if w.limit > 0 {
 		return errLength
@@ -180,7 +186,7 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 		c.abort(err)
 		return false
 	}
-	if err := w.end(); err != nil {
+	if err := w.end(reply.Trailer()); err != nil {
 		c.abort(err)
 		return false
 	}
