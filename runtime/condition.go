@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -30,23 +31,26 @@ type condOp struct {
 }
 
 var condOps = []condOp{
-	{"eq", "==", false, "is equal, as text", buildEqual},
-	{"ne", "!=", true, "is not equal, as text", buildEqual},
-	{"prefix", "=^", false, "begins with", buildText(strings.HasPrefix)},
-	{"notprefix", "!^", true, "does not begin with", buildText(strings.HasPrefix)},
-	{"suffix", "=$", false, "ends with", buildText(strings.HasSuffix)},
-	{"notsuffix", "!$", true, "does not end with", buildText(strings.HasSuffix)},
-	{"match", "=~", false, "matches a regular expression (RE2); its groups are %1, %2, … in the actions of the when", buildMatch},
-	{"nomatch", "!~", true, "does not match a regular expression", buildMatch},
-	{"ip", "=/", false, "is in a network (CIDR) or is an address", buildIP},
-	{"notip", "!/", true, "is not in a network", buildIP},
-	{"lt", "<", false, "is less than a number", buildCompare(func(a, b int64) bool { return a < b })},
-	{"le", "<=", false, "is at most a number", buildCompare(func(a, b int64) bool { return a <= b })},
-	{"gt", ">", false, "is greater than a number", buildCompare(func(a, b int64) bool { return a > b })},
-	{"ge", ">=", false, "is at least a number", buildCompare(func(a, b int64) bool { return a >= b })},
+	{"eq", "==", false, "is equal to the value, as text", buildEqual},
+	{"ne", "!=", true, "is not equal to the value, as text", buildEqual},
+	{"prefix", "=^", false, "begins with the value", buildText(strings.HasPrefix)},
+	{"notprefix", "!^", true, "does not begin with the value", buildText(strings.HasPrefix)},
+	{"suffix", "=$", false, "ends with the value", buildText(strings.HasSuffix)},
+	{"notsuffix", "!$", true, "does not end with the value", buildText(strings.HasSuffix)},
+	{"match", "=~", false, "matches the value, a regular expression (RE2); its groups are %1, %2, … in the actions of the when", buildMatch},
+	{"nomatch", "!~", true, "does not match the value, a regular expression", buildMatch},
+	{"ip", "=/", false, "is in the network that the value names (CIDR), or is that address", buildIP},
+	{"notip", "!/", true, "is not in the network that the value names", buildIP},
+	{"lt", "<", false, "is less than the value, an integer", buildCompare(func(a, b int64) bool { return a < b })},
+	{"le", "<=", false, "is at most the value", buildCompare(func(a, b int64) bool { return a <= b })},
+	{"gt", ">", false, "is greater than the value", buildCompare(func(a, b int64) bool { return a > b })},
+	{"ge", ">=", false, "is at least the value", buildCompare(func(a, b int64) bool { return a >= b })},
 	{"is", "", false, "is true, not 0, not empty", buildTruth},
 	{"isnot", "!", true, "is false, 0 or empty", buildTruth},
 }
+
+// unary reports whether the operator tests a variable alone, without a value.
+func (o *condOp) unary() bool { return o.name == "is" || o.name == "isnot" }
 
 func findOp(name string) *condOp {
 	for i := range condOps {
@@ -255,7 +259,14 @@ func narrowIndex(s string, wide int) int {
 	return len(s)
 }
 
-// combine builds all{…}, any{…} and none{…}, which lighttpd2's Lua does not have.
+// combinations are the functions that make one condition of several; lighttpd2's Lua has none.
+var combinations = []Combination{
+	{"all", "every condition holds"},
+	{"any", "at least one condition holds"},
+	{"none", "no condition holds"},
+}
+
+// combine builds all{…}, any{…} and none{…}.
 // Conditions are tested in order, and no more of them than needed.
 func combine(op string, conds []*Condition) *Condition {
 	c := &Condition{op: op, combo: conds, negate: op == "none"}
@@ -275,18 +286,29 @@ func combine(op string, conds []*Condition) *Condition {
 	return c
 }
 
+// Combination describes a function that combines conditions, for the reference.
+type Combination struct {
+	Name string
+	Doc  string // when the combined condition is true
+}
+
+// Combinations returns all functions that combine conditions: all{…}, any{…}, none{…}.
+func Combinations() []Combination { return slices.Clone(combinations) }
+
 // Operator describes a comparison operator for the reference.
 type Operator struct {
 	Name string
 	Sign string // in lighttpd2's own configuration language
 	Doc  string
+	// Unary says that it takes no value: physical.is_file:is().
+	Unary bool
 }
 
 // Operators returns all comparison operators.
 func Operators() []Operator {
 	out := make([]Operator, len(condOps))
 	for i, o := range condOps {
-		out[i] = Operator{o.name, o.sign, o.doc}
+		out[i] = Operator{o.name, o.sign, o.doc, o.unary()}
 	}
 	return out
 }

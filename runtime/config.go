@@ -98,8 +98,8 @@ func (st *state) installConfig() {
 	for _, group := range []string{"request", "physical", "response"} {
 		st.base.RawSetString(group, st.handle(group, "lvalue group"))
 	}
-	for _, op := range []string{"all", "any", "none"} {
-		st.base.RawSetString(op, L.NewFunction(st.combineConditions(op)))
+	for _, c := range combinations {
+		st.base.RawSetString(c.Name, L.NewFunction(st.combineConditions(c.Name)))
 	}
 }
 
@@ -427,7 +427,7 @@ func (st *state) conditionOp(op *condOp) lua.LGFunction {
 		case lua.LString, lua.LNumber:
 			arg = lua.LVAsString(v)
 		default:
-			if op.name != "is" && op.name != "isnot" {
+			if !op.unary() {
 				return st.noCondition(L, fmt.Errorf("%s:%s expects a string or a number, got a %s", lv, op.name, v.Type()))
 			}
 		}

@@ -14,6 +14,7 @@ import (
 var allowedImports = map[string][]string{
 	"runtime":            {},
 	"scripts":            {},
+	"reference":          {"runtime"},
 	"bindings/upstream":  {},
 	"bindings/fcgi":      {"bindings/upstream"},
 	"bindings/scgi":      {"bindings/upstream", "bindings/fcgi"},
@@ -21,15 +22,16 @@ var allowedImports = map[string][]string{
 	"bindings/httpproxy": {"bindings/upstream"},
 	"bindings":           {"runtime", "bindings/upstream", "bindings/fcgi", "bindings/scgi", "bindings/cgi", "bindings/httpproxy"},
 	"server":             {"runtime"},
-	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
+	"cmd":                {"runtime", "server", "bindings", "bindings/fcgi", "reference", "scripts"},
 	"examples":           {"runtime", "server", "bindings", "scripts"},
-	"tests":              {"runtime", "server", "bindings", "scripts", "tests/backend"},
+	"tests":              {"runtime", "server", "bindings", "reference", "scripts", "tests/backend"},
 }
 
 // allowedModules are the modules that each folder may use besides the standard library.
 var allowedModules = map[string][]string{
 	"runtime":            {"github.com/yuin/gopher-lua", "layeh.com/gopher-luar"},
 	"scripts":            {},
+	"reference":          {},
 	"server":             {},
 	"bindings/upstream":  {},
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},

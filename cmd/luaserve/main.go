@@ -3,6 +3,7 @@
 //	luaserve demo             a site to try, with an application behind FastCGI
 //	luaserve run site.lua     serves a script
 //	luaserve check site.lua   loads a script and says what is wrong with it
+//	luaserve doc expire       shows the reference
 //
 // docs/exit-codes.md lists how it exits.
 package main
@@ -75,7 +76,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how messages are written: `text` or json")
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.docCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
