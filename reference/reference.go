@@ -156,7 +156,7 @@ func methodParams(args string) []Param {
 		}
 		inner := strings.TrimSuffix(strings.TrimPrefix(arg, "["), "]")
 		name, kind, _ := strings.Cut(inner, ": ")
-		out = append(out, Param{Name: name, Type: kind, Optional: inner != arg, lua: annotationTypes(kind)})
+		out = append(out, Param{Name: name, Type: kind, Optional: inner != arg, lua: annotationType(kind)})
 	}
 	return out
 }

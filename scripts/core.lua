@@ -109,7 +109,7 @@ end
 --
 --   actions = { auth.plain { method = "basic", realm = "staff", file = "users.txt" },
 --     auth.require_user("alice", "bob"), respond "hello" }
----@param ... string|string[] names of users
+---@param ... any names of users, or one list of them
 local function require_user(...)
   local users = { ... }
   if #users == 1 and type(users[1]) == "table" then

@@ -76,7 +76,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how messages are written: `text` or json")
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.docCommand(), a.demoCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.docCommand(), a.annotationsCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
