@@ -99,7 +99,7 @@ func TestEditor(t *testing.T) {
 	for name, block := range luaBlocks(t) {
 		write(strings.NewReplacer(":", "-", "/", "-").Replace(name)+".lua", block)
 	}
-	for _, pattern := range []string{"../scripts/*.lua", "../examples/*/site*.lua", "../cmd/luaserve/demo/site/*.lua"} {
+	for _, pattern := range []string{"../scripts/*.lua", "../examples/*/site*.lua", "../cmd/luaserve/demo/site/*.lua", "../cmd/luaserve/starter/*.lua"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files, %v", pattern, err)
