@@ -31,18 +31,18 @@ func newChunkQueueObject() *runtime.Object {
 				}},
 		},
 		Methods: []runtime.Method{
-			{Name: "add", Args: "data", Doc: "Appends a string or a number; or a file that must be below a directory, add { filename = file, root = directory }.", Run: queueAdd},
-			{Name: "add_file", Args: "filename, [start], [length]", Doc: "Appends a file, or a part of it in bytes.",
+			{Name: "add", Args: "data: string|number|table", Doc: "Appends a string or a number; or a file that must be below a directory, add { filename = file, root = directory }.", Run: queueAdd},
+			{Name: "add_file", Args: "filename: string, [start: integer], [length: integer]", Doc: "Appends a file, or a part of it in bytes.",
 				Run: func(c *runtime.Call, self any) int { return queueAddFile(c, self, false) }},
-			{Name: "add_temp_file", Args: "filename, [start], [length]", Doc: "Appends a file, or a part of it, and deletes it.",
+			{Name: "add_temp_file", Args: "filename: string, [start: integer], [length: integer]", Doc: "Appends a file, or a part of it, and deletes it.",
 				Run: func(c *runtime.Call, self any) int { return queueAddFile(c, self, true) }},
 			{Name: "reset", Doc: "Drops everything that is in the queue, also what is still to come of a backend's response.", Run: queueReset},
 			{Name: "skip_all", Doc: "Does the same as reset.", Run: queueReset},
-			{Name: "read", Args: "[n]", Doc: `Takes n bytes from the front, waiting for them, and returns them; fewer at the end, nil behind it. Without n it takes everything and returns "" when there is nothing.`, Run: queueRead},
+			{Name: "read", Args: "[n: integer]", Returns: "string|nil", Doc: `Takes n bytes from the front, waiting for them, and returns them; fewer at the end, nil behind it. Without n it takes everything and returns "" when there is nothing.`, Run: queueRead},
 		},
 		Len: queueLen,
 	}
-	o.Methods = append(o.Methods, runtime.Method{Name: "steal_all", Args: "from",
+	o.Methods = append(o.Methods, runtime.Method{Name: "steal_all", Args: "from: chunkqueue",
 		Doc: "Takes over what another queue has at this moment. What is still to come, such as the request body or a backend's response, stays there.",
 		Run: func(c *runtime.Call, self any) int {
 			from, ok := c.Self(2, o)

@@ -14,11 +14,11 @@ var environmentObject = &runtime.Object{
 	Name: "environment",
 	Doc:  "The environment that backends are given in addition to the CGI variables. Entries are read and written like those of a table, unless they have the name of a method.",
 	Methods: []runtime.Method{
-		{Name: "get", Args: "name", Doc: "Returns an entry, nil when there is none.", Run: envGet},
-		{Name: "set", Args: "name, value", Doc: "Sets an entry; nil removes it.", Run: envSet},
-		{Name: "unset", Args: "name", Doc: "Removes an entry.", Run: envUnset},
-		{Name: "weak_set", Args: "name, value", Doc: "Sets an entry unless there is one.", Run: envWeakSet},
-		{Name: "pairs", Doc: "Iterates over all entries: for name, value in env:pairs() do.", Run: envPairs},
+		{Name: "get", Args: "name: string", Returns: "string|nil", Doc: "Returns an entry, nil when there is none.", Run: envGet},
+		{Name: "set", Args: "name: string, value: string|nil", Doc: "Sets an entry; nil removes it.", Run: envSet},
+		{Name: "unset", Args: "name: string", Doc: "Removes an entry.", Run: envUnset},
+		{Name: "weak_set", Args: "name: string, value: string", Doc: "Sets an entry unless there is one.", Run: envWeakSet},
+		{Name: "pairs", Returns: "function", Doc: "Iterates over all entries: for name, value in env:pairs() do.", Run: envPairs},
 		{Name: "clear", Doc: "Removes all entries.", Run: envClear},
 	},
 	Index: func(_ *runtime.Call, self any, key lua.LValue) lua.LValue {

@@ -28,20 +28,20 @@ type condOp struct {
 }
 
 var condOps = []condOp{
-	{"eq", "==", false, "is equal, as text", nil, testEqual},
-	{"ne", "!=", true, "is not equal, as text", nil, testEqual},
-	{"prefix", "=^", false, "begins with", nil, testPrefix},
-	{"notprefix", "!^", true, "does not begin with", nil, testPrefix},
-	{"suffix", "=$", false, "ends with", nil, testSuffix},
-	{"notsuffix", "!$", true, "does not end with", nil, testSuffix},
-	{"match", "=~", false, "matches a regular expression (RE2); its groups are %1, %2, … in the actions of the when", parseMatch, testMatch},
-	{"nomatch", "!~", true, "does not match a regular expression", parseMatch, testMatch},
-	{"ip", "=/", false, "is in a network (CIDR) or is an address", parseIP, testIP},
-	{"notip", "!/", true, "is not in a network", parseIP, testIP},
-	{"lt", "<", false, "is less than a number", parseCompare, testCompare(func(a, b int64) bool { return a < b })},
-	{"le", "<=", false, "is at most a number", parseCompare, testCompare(func(a, b int64) bool { return a <= b })},
-	{"gt", ">", false, "is greater than a number", parseCompare, testCompare(func(a, b int64) bool { return a > b })},
-	{"ge", ">=", false, "is at least a number", parseCompare, testCompare(func(a, b int64) bool { return a >= b })},
+	{"eq", "==", false, "is equal to the value, as text", nil, testEqual},
+	{"ne", "!=", true, "is not equal to the value, as text", nil, testEqual},
+	{"prefix", "=^", false, "begins with the value", nil, testPrefix},
+	{"notprefix", "!^", true, "does not begin with the value", nil, testPrefix},
+	{"suffix", "=$", false, "ends with the value", nil, testSuffix},
+	{"notsuffix", "!$", true, "does not end with the value", nil, testSuffix},
+	{"match", "=~", false, "matches the value, a regular expression (RE2); its groups are %1, %2, … in the actions of the when", parseMatch, testMatch},
+	{"nomatch", "!~", true, "does not match the value, a regular expression", parseMatch, testMatch},
+	{"ip", "=/", false, "is in the network that the value names (CIDR), or is that address", parseIP, testIP},
+	{"notip", "!/", true, "is not in the network that the value names", parseIP, testIP},
+	{"lt", "<", false, "is less than the value, an integer", parseCompare, testCompare(func(a, b int64) bool { return a < b })},
+	{"le", "<=", false, "is at most the value", parseCompare, testCompare(func(a, b int64) bool { return a <= b })},
+	{"gt", ">", false, "is greater than the value", parseCompare, testCompare(func(a, b int64) bool { return a > b })},
+	{"ge", ">=", false, "is at least the value", parseCompare, testCompare(func(a, b int64) bool { return a >= b })},
 	{"is", "", false, "is true, not 0, not empty", nil, testTruth},
 	{"isnot", "!", true, "is false, 0 or empty", nil, testTruth},
 }
@@ -49,12 +49,15 @@ var condOps = []condOp{
 // The operators of combinations, which lighttpd2's Lua does not have. Conditions are tested
 // in order, and no more of them than needed.
 var (
-	opAll  = condOp{name: "all", test: testAll}
-	opAny  = condOp{name: "any", test: testAny}
-	opNone = condOp{name: "none", negate: true, test: testAny}
+	opAll  = condOp{name: "all", doc: "every condition holds", test: testAll}
+	opAny  = condOp{name: "any", doc: "at least one condition holds", test: testAny}
+	opNone = condOp{name: "none", negate: true, doc: "no condition holds", test: testAny}
 
 	comboOps = []*condOp{&opAll, &opAny, &opNone}
 )
+
+// unary reports whether the operator tests a variable alone, without a value.
+func (o *condOp) unary() bool { return o.name == "is" || o.name == "isnot" }
 
 func findOp(name string) *condOp {
 	for i := range condOps {
@@ -212,18 +215,35 @@ func testMatch(c *Condition, vr *VRequest) (bool, error) {
 	return true, nil
 }
 
+// Combination describes a function that combines conditions, for the reference.
+type Combination struct {
+	Name string
+	Doc  string // when the combined condition is true
+}
+
+// Combinations returns all functions that combine conditions: all{…}, any{…}, none{…}.
+func Combinations() []Combination {
+	out := make([]Combination, len(comboOps))
+	for i, op := range comboOps {
+		out[i] = Combination{op.name, op.doc}
+	}
+	return out
+}
+
 // Operator describes a comparison operator for the reference.
 type Operator struct {
 	Name string
 	Sign string // in lighttpd2's own configuration language
 	Doc  string
+	// Unary says that it takes no value: physical.is_file:is().
+	Unary bool
 }
 
 // Operators returns all comparison operators.
 func Operators() []Operator {
 	out := make([]Operator, len(condOps))
 	for i, o := range condOps {
-		out[i] = Operator{o.name, o.sign, o.doc}
+		out[i] = Operator{o.name, o.sign, o.doc, o.unary()}
 	}
 	return out
 }

@@ -474,7 +474,7 @@ func (st *state) conditionOp(op *condOp) lua.LGFunction {
 		case lua.LString, lua.LNumber:
 			arg = lua.LVAsString(v)
 		default:
-			if op.name != "is" && op.name != "isnot" {
+			if !op.unary() {
 				return st.noCondition(L, fmt.Errorf("%s:%s expects a string or a number, got a %s", lv, op.name, v.Type()))
 			}
 		}

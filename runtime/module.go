@@ -142,7 +142,7 @@ func (a Args) Condition(i int) *Condition { return a.Value(i).cond }
 // form one list; lists of one element are unwrapped, as lighttpd2 does.
 func (b *Builder) checkArgs(name string, params []Param, given []Value) (Args, error) {
 	args := Args{name: name, params: params}
-	if len(params) == 1 && params[0].takesWhole() {
+	if len(params) == 1 && params[0].TakesWhole() {
 		if len(given) == 0 && params[0].Optional {
 			return args, nil
 		}
@@ -151,13 +151,13 @@ func (b *Builder) checkArgs(name string, params []Param, given []Value) (Args, e
 		args.vals = spread(given, params)
 	}
 	if len(args.vals) > len(params) {
-		return args, fmt.Errorf("expected %s, got %d arguments", usage(name, params), len(args.vals))
+		return args, fmt.Errorf("expected %s, got %d arguments", Usage(name, params), len(args.vals))
 	}
 	args.pats = make([]*Pattern, len(params))
 	for i, p := range params {
 		if !args.Has(i) {
 			if !p.Optional {
-				return args, fmt.Errorf("%s is missing; expected %s", p.Name, usage(name, params))
+				return args, fmt.Errorf("%s is missing; expected %s", p.Name, Usage(name, params))
 			}
 			continue
 		}
@@ -168,8 +168,8 @@ func (b *Builder) checkArgs(name string, params []Param, given []Value) (Args, e
 	return args, nil
 }
 
-// takesWhole reports whether a lone parameter of this type is the whole argument list.
-func (p Param) takesWhole() bool {
+// TakesWhole reports whether a parameter of this type, if it is the only one, is the whole list of arguments.
+func (p Param) TakesWhole() bool {
 	switch p.Type {
 	case TStrings, TPairs, TActions, TAny, TExact, TAction:
 		return true
@@ -258,8 +258,8 @@ func firstNonAction(v Value) string {
 	return ""
 }
 
-// usage prints a call the way the reference shows it: header.add(name, value).
-func usage(name string, params []Param) string {
+// Usage prints a call the way error messages and the reference show it: header.add(name, value).
+func Usage(name string, params []Param) string {
 	parts := make([]string, len(params))
 	for i, p := range params {
 		parts[i] = p.Name

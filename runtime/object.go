@@ -34,7 +34,7 @@ type Object struct {
 // Attribute is one field of an Object.
 type Attribute struct {
 	Name string
-	Type string // as the reference shows it: "string"
+	Type string // a type of Lua, the name of an object, or "action"
 	Doc  string
 	Get  func(c *Call, self any) lua.LValue
 	Set  func(c *Call, self any, value lua.LValue) // nil: read only
@@ -43,11 +43,12 @@ type Attribute struct {
 // Method is one method of an Object. The arguments are at 2 and up of c.L's stack;
 // Run returns how many results it pushed.
 type Method struct {
-	Name string
-	Args string // as the reference shows them: "name, value"
-	Doc  string
-	Bare bool // of an object with a Global: a global function too, such as print
-	Run  func(c *Call, self any) int
+	Name    string
+	Args    string // with their types, see [Attribute]; what may be left out in brackets: "name: string, [n: integer]"
+	Returns string // types of the results: "string|nil, integer"
+	Doc     string
+	Bare    bool // of an object with a Global: a global function too, such as print
+	Run     func(c *Call, self any) int
 }
 
 // Call is what Go code that Lua calls gets to know: the Lua thread and the request.

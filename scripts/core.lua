@@ -8,14 +8,16 @@ local function fail(format, ...)
   error(format:format(...), 0)
 end
 
--- core.wsgi(prefix, actions): mounts a WSGI application below a URL prefix.
+-- core.wsgi(prefix, app): mounts a WSGI application below a URL prefix.
 --
 -- The path is split into SCRIPT_NAME, where the application is mounted, and PATH_INFO,
 -- what it routes by (PEP 3333): SCRIPT_NAME never ends with a slash, PATH_INFO is empty
 -- or begins with one. The prefix only takes whole path segments: "/trac" takes "/trac"
 -- and "/trac/wiki", but not "/tracker". A prefix "/trac/" takes only what is below it.
 --
---   core.wsgi("/trac", { fastcgi "unix:/run/trac.sock" })
+--   actions = core.wsgi("/trac", { fastcgi "unix:/run/trac.sock" })
+---@param prefix string "", or a path that begins with "/"
+---@param app lighty.Actions what runs the application
 local function wsgi(prefix, app)
   if type(prefix) ~= "string" then
     fail("expected the URL prefix, a string, as first argument, got a %s", type(prefix))
@@ -49,6 +51,8 @@ end
 --
 -- Nothing changes when the URL leads to a file already or ends with ".html".
 -- Put it behind docroot; look at physical.is_file afterwards.
+--
+--   actions = { docroot "/var/www", core.cached_html(), static() }
 local function cached_html()
   local function try(vr)
     local path = vr.phys.path:match("^(.-)/*$")
@@ -72,6 +76,7 @@ end
 -- cannot be sent is an error (500).
 --
 --   actions = { fastcgi "unix:/run/app.sock", core.xsendfile "/srv/files/" }
+---@param docroot? string a directory; without one any file can be sent
 local function xsendfile(docroot)
   if docroot ~= nil and type(docroot) ~= "string" then
     fail("expected a directory, a string, got a %s", type(docroot))
@@ -97,12 +102,14 @@ local function xsendfile(docroot)
   end
 end
 
--- auth.require_user(name, …): admits only these users; put it behind an auth action.
+-- auth.require_user(...): admits only these users; put it behind an auth action.
 --
 -- Names are compared as they are. An empty name is refused: it would admit everybody who
 -- did not log in.
 --
---   auth.require_user("alice", "bob")
+--   actions = { auth.plain { method = "basic", realm = "staff", file = "users.txt" },
+--     auth.require_user("alice", "bob"), respond "hello" }
+---@param ... any names of users, or one list of them
 local function require_user(...)
   local users = { ... }
   if #users == 1 and type(users[1]) == "table" then

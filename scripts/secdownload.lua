@@ -1,11 +1,8 @@
 -- secdownload.lua: the action secdownload, links that expire.
 --
 --   lua.plugin "secdownload.lua"
---   secdownload { prefix = "/sec/", ["document-root"] = "/secret/path", secret = "abc", timeout = 600 }
 --
--- A link is prefix .. md5 .. "/" .. time .. file, where time is the Unix time in
--- hexadecimal digits, file begins with a slash, and md5 is the hexadecimal MD5 of
--- secret .. file .. time. Names and meaning are those of lighttpd2's plugin.
+-- Names and meaning are those of lighttpd2's plugin.
 
 local function fail(format, ...)
   error(format:format(...), 0)
@@ -17,6 +14,15 @@ local function deny(vr, status)
   end
 end
 
+-- secdownload(options): maps links that were signed and have not expired to files.
+--
+-- A link is prefix .. md5 .. "/" .. time .. file, where time is the Unix time in
+-- hexadecimal digits, file begins with a slash, and md5 is the hexadecimal MD5 of
+-- secret .. file .. time. Other URLs below the prefix are answered with 403, expired links
+-- with 410. Put it before static.
+--
+--   actions = { secdownload { prefix = "/sec/", ["document-root"] = "/secret/path", secret = "abc", timeout = 600 }, static() }
+---@param options table "prefix" ("/"), "document-root", "secret", and "timeout" in seconds (60)
 local function secdownload(options)
   if type(options) ~= "table" then
     fail("expected a table of options, got a %s", type(options))

@@ -15,6 +15,7 @@ var allowedImports = map[string][]string{
 	"runtime":            {"runtime/luastring"},
 	"runtime/luastring":  {},
 	"scripts":            {},
+	"reference":          {"runtime"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},
 	"bindings/fcgi":      {"bindings/upstream"},
@@ -26,10 +27,10 @@ var allowedImports = map[string][]string{
 	"bindings": {"runtime", "bindings/upstream", "bindings/balancer", "bindings/fcgi", "bindings/scgi", "bindings/cgi",
 		"bindings/httpproxy", "bindings/memcached", "bindings/certs"},
 	"server":   {"runtime"},
-	"cmd":      {"runtime", "server", "bindings", "bindings/fcgi", "scripts"},
+	"cmd":      {"runtime", "server", "bindings", "bindings/fcgi", "reference", "scripts"},
 	"examples": {"runtime", "server", "bindings", "scripts"},
 	"bench":    {},
-	"tests":    {"runtime", "server", "bindings", "scripts", "tests/backend", "tests/pki"},
+	"tests":    {"runtime", "server", "bindings", "reference", "scripts", "tests/backend", "tests/pki"},
 }
 
 // allowedModules are the modules that each folder may use besides the standard library.
@@ -37,6 +38,7 @@ var allowedModules = map[string][]string{
 	"runtime":            {"github.com/yuin/gopher-lua", "layeh.com/gopher-luar"},
 	"runtime/luastring":  {"github.com/yuin/gopher-lua"},
 	"scripts":            {},
+	"reference":          {},
 	"server":             {"github.com/pires/go-proxyproto"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},

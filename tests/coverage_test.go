@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"luaserve/bindings"
+	"luaserve/reference"
 	"luaserve/scripts"
 )
 
@@ -81,18 +82,13 @@ func ourNames(t *testing.T) map[string]string {
 			}
 		}
 	}
-	for plugin, actions := range map[string][]string{
-		"core.lua":        {"core.wsgi", "core.cached_html", "core.xsendfile", "auth.require_user"},
-		"secdownload.lua": {"secdownload"},
-	} {
-		text, err := scripts.FS.ReadFile(plugin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range actions {
-			if strings.Contains(string(text), `["`+name+`"] =`) || strings.Contains(string(text), "\n  "+name+" =") {
-				names["action "+name] = fmt.Sprintf("yes, in the plugin `%s`", plugin)
-			}
+	plugins, err := reference.ReadPlugins(scripts.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, plugin := range plugins {
+		for _, e := range plugin.Entries {
+			names[string(e.Kind)+" "+e.Name] = fmt.Sprintf("yes, in the plugin `%s`", plugin.Name)
 		}
 	}
 	return names

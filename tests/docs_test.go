@@ -19,10 +19,23 @@ var luaBlock = regexp.MustCompile("(?s)```lua\n(.*?)```")
 
 // TestDocs loads every Lua block of the documentation as a script.
 func TestDocs(t *testing.T) {
+	blocks := luaBlocks(t)
+	exampleFiles(t)
+	for name, block := range blocks {
+		if err := loadExample(t, block); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, block)
+		}
+	}
+}
+
+// luaBlocks returns the Lua blocks of all pages by their place: "scripts.md:9".
+func luaBlocks(t *testing.T) map[string]string {
+	t.Helper()
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no pages: %v", err)
 	}
+	pages = append(pages, "../README.md")
 	blocks := map[string]string{}
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
@@ -34,12 +47,7 @@ func TestDocs(t *testing.T) {
 			blocks[fmt.Sprintf("%s:%d", filepath.Base(page), line)] = string(text[m[2]:m[3]])
 		}
 	}
-	exampleFiles(t)
-	for name, block := range blocks {
-		if err := loadExample(t, block); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, block)
-		}
-	}
+	return blocks
 }
 
 // exampleFiles makes a working directory with the files that examples name.
@@ -50,7 +58,10 @@ func exampleFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pki.Authority(t, "CA").Server(t, "example.net").Write(t, "server.pem")
+	authority := pki.Authority(t, "CA")
+	for _, name := range []string{"server", "example.net", "example.org"} {
+		authority.Server(t, name).Write(t, name+".pem")
+	}
 }
 
 func loadExample(t *testing.T, example string) error {

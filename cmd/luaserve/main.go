@@ -1,8 +1,10 @@
 // Command luaserve is a web server whose whole configuration is a Lua script.
 //
 //	luaserve demo             a site to try, with an application behind FastCGI
+//	luaserve init             writes a small site to begin with
 //	luaserve run site.lua     serves a script
 //	luaserve check site.lua   loads a script and says what is wrong with it
+//	luaserve doc expire       shows the reference
 //
 // docs/exit-codes.md lists how it exits.
 package main
@@ -75,7 +77,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how messages are written: `text` or json")
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.demoCommand(), a.versionCommand())
+	root.AddCommand(a.initCommand(), a.runCommand(), a.checkCommand(), a.docCommand(), a.annotationsCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 

@@ -70,7 +70,7 @@ func TestRunPprof(t *testing.T) {
 	if err := json.Unmarshal([]byte(strings.SplitN(p.log.String(), "\n", 2)[0]), &line); err != nil {
 		t.Fatal(err)
 	}
-	if got := do(t, "GET", line.URL+"goroutine?debug=1", ""); got.StatusCode != 200 || !strings.Contains(got.body, "luaserve/server.") {
+	if got := do(t, "GET", line.URL+"goroutine?debug=1", ""); got.StatusCode != 200 || !strings.Contains(got.body, "main.main") {
 		t.Errorf("got %d, %.200s", got.StatusCode, got.body)
 	}
 	if got := do(t, "GET", p.url+"/debug/pprof/", ""); got.body != "here" {

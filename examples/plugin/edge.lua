@@ -28,7 +28,7 @@ local function guard()
       local id = lighty.sha256(salt .. vr.con.remote .. vr.req.uri.raw_orig_path):sub(1, 12)
       vr.env:weak_set("REQUEST_ID", id)
       vr.req.headers["X-Request-Id"] = vr.env["REQUEST_ID"]
-      vr.resp.headers:insert("X-Request-Id", vr.env:get("REQUEST_ID"))
+      vr.resp.headers:insert("X-Request-Id", vr.env:get("REQUEST_ID") or id)
     end,
     function(vr)
       local page = settings.maintenance
