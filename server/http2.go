@@ -47,18 +47,30 @@ func newHTTP2Front(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logge
 
 // serveConn serves a connection on which HTTP/2 was agreed on, in another goroutine.
 func (f *http2Front) serveConn(c *tls.Conn) {
+	for {
+		srv := f.server()
+		if srv == nil {
+			c.Close()
+			return
+		}
+		if srv.queue.put(c) {
+			return
+		}
+		// retired between the two steps; the next one takes the connection
+	}
+}
+
+// server returns the server for new connections, nil when there are to be none.
+func (f *http2Front) server() *http2Server {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.closed {
-		f.mu.Unlock()
-		c.Close()
-		return
+		return nil
 	}
 	if f.current == nil {
 		f.current = newHTTP2Server(f.handle, f.log, f.progress)
 	}
-	srv := f.current
-	f.mu.Unlock()
-	srv.queue.put(c)
+	return f.current
 }
 
 // renew has the connections of now end when their requests have.
@@ -261,11 +273,13 @@ func newConnQueue() *connQueue {
 	return &connQueue{conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-func (q *connQueue) put(c net.Conn) {
+// put hands a connection over, unless the queue was closed.
+func (q *connQueue) put(c net.Conn) bool {
 	select {
 	case q.conns <- c:
+		return true
 	case <-q.done:
-		c.Close()
+		return false
 	}
 }
 
