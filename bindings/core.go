@@ -104,15 +104,6 @@ func setupPositive(name string) func(*runtime.Builder, runtime.Args) error {
 	}
 }
 
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
-}
-
 func controlActions() []runtime.ActionDef {
 	return []runtime.ActionDef{
 		{Name: "list", New: newList,

@@ -26,6 +26,7 @@ type programStats struct {
 	vhost    runtime.OptionRef
 	rest     vhostCounts // of the requests that belong to no named vhost
 	balanced *balancers
+	lua      *runtime.LuaStats
 
 	mu     sync.Mutex
 	recent []counts // one a second, the oldest first
@@ -108,7 +109,7 @@ const recentSeconds = 5
 func statsOf(b *runtime.Builder) *programStats {
 	balanced := balancersOf(b)
 	return b.Shared(programStatsKey{}, func() any {
-		s := &programStats{started: time.Now(), vhost: b.Option(optionStatusVhost), balanced: balanced}
+		s := &programStats{started: time.Now(), vhost: b.Option(optionStatusVhost), balanced: balanced, lua: b.LuaStats()}
 		s.recent = []counts{s.counts()}
 		b.Observe(runtime.Observer{Begin: s.begin, End: s.end})
 		b.Background(s.sample)
@@ -172,6 +173,7 @@ type snapshot struct {
 	States             int
 	OneState           string // the place in the script that forced a single Lua state
 	Vhosts             []*vhostCounts
+	Lua                *runtime.LuaStats
 	Balancers          []balancerStatus
 
 	before counts // some seconds ago
@@ -183,7 +185,7 @@ func (s *programStats) snapshot(p *runtime.Program) *snapshot {
 	snap := &snapshot{counts: s.counts(), InFlight: s.inFlight.Load(), Uptime: time.Since(s.started), Started: s.started,
 		Memory: memory[0].Value.Uint64(), Heap: memory[1].Value.Uint64(),
 		Goroutines: goruntime.NumGoroutine(), CPUs: goruntime.GOMAXPROCS(0), GoVersion: goruntime.Version(),
-		Script: p.Name(), Addresses: addresses(p), Vhosts: s.all(), Balancers: s.balanced.status()}
+		Script: p.Name(), Addresses: addresses(p), Vhosts: s.all(), Lua: s.lua, Balancers: s.balanced.status()}
 	snap.Requests = snap.requests()
 	var forced *runtime.Pos
 	if snap.States, forced = p.States(); forced != nil {

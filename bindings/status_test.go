@@ -54,6 +54,22 @@ func TestStatusCounts(t *testing.T) {
 	}
 }
 
+func TestStatusLua(t *testing.T) {
+	s := newGuard(t, statusScript, nil)
+	s.get("/fail")
+	s.get("/sub")
+	s.get("/ok")
+	metrics := s.get("/metrics").Body.String()
+	for name, want := range map[string]string{"luaserve_lua_calls_total": "2", "luaserve_lua_errors_total": "1", "luaserve_lua_state_waits_total": "0"} {
+		if got := plainNumber(t, metrics, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if got := plainNumber(t, metrics, "luaserve_lua_seconds_total"); got == "0" {
+		t.Error("no time passed in Lua")
+	}
+}
+
 // A request counts for the vhost that it was named last; the totals hold all of them.
 func TestStatusVhosts(t *testing.T) {
 	s := newGuard(t, `actions = { action.status.vhost "any",

@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -69,7 +70,8 @@ type Program struct {
 	requests   sync.Pool
 	observers  observers
 	stats      *statCache
-	keepAlive  [2]OptionRef // timeout and requests
+	luaStats   atomic.Pointer[LuaStats] // nil unless somebody wants them
+	keepAlive  [2]OptionRef             // timeout and requests
 	background background
 	oneByOne   bool // no indexes: what tests compare the others with
 

@@ -142,9 +142,10 @@ func (st *state) putThread(th *lua.LState) {
 
 // call runs fn(args…) for a request on a thread of its own and returns its first nret
 // results. The state is locked meanwhile.
-func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) ([]lua.LValue, error) {
-	st.mu.Lock()
+func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) (results []lua.LValue, err error) {
+	st.lock()
 	defer st.mu.Unlock()
+	defer func() { st.countCall(err != nil) }()
 	outer := c.vr.running
 	th := st.thread()
 	c.thread = th
@@ -164,7 +165,7 @@ func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) ([]l
 	if cause := st.dog.expired(); cause != nil { // a pcall was the last thing that it did
 		return nil, &LuaError{Msg: cause.Error()}
 	}
-	results := make([]lua.LValue, nret)
+	results = make([]lua.LValue, nret)
 	for i := range results {
 		results[i] = th.Get(i - nret)
 	}
@@ -184,6 +185,7 @@ func (st *state) resume(c *call) {
 
 func (st *state) suspend(c *call) {
 	ran, stopped := st.dog.stop()
+	st.countRun(ran)
 	c.used += ran
 	c.stopped = stopped
 	c.inner = st.L.G.CurrentThread
@@ -203,7 +205,7 @@ func (vr *VRequest) Blocking(f func()) {
 	vr.running = nil
 	st.mu.Unlock()
 	defer func() {
-		st.mu.Lock()
+		st.lock()
 		st.resume(c)
 	}()
 	f()

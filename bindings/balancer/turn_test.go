@@ -64,7 +64,7 @@ func TestEjection(t *testing.T) {
 		for _, pause := range []time.Duration{1, 2, 4, 5, 5} {
 			time.Sleep(pause*time.Second - 1)
 			expect(t, "shortly before the end of a pause", attempt(p, firstDead), 1)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			expect(t, "behind a pause", attempt(p, firstDead), 0, 1)
 		}
 		if s := p.Status().Backends[0]; s.State != Ejected || s.Failed != 12 || s.Requests != 14 {
@@ -268,7 +268,7 @@ func TestBacklogTimeAndClients(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(3*time.Second - 1)
 		expect(t, "not yet", arrived(through))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		expect(t, "time is over", arrived(through), 1)
 		e, ok := errors.AsType[*BusyError](patient[1].err)
 		if !ok || e.Reason != "no backend took the request in time" || e.RetryAfter != 57*time.Second {
@@ -276,7 +276,7 @@ func TestBacklogTimeAndClients(t *testing.T) {
 		}
 		time.Sleep(7*time.Second - 1)
 		expect(t, "what it waited before does not count for the request that had a backend", arrived(through))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		expect(t, "time is over for that one too", arrived(through), 0)
 		if p.Status().Waiting != 0 {
 			t.Error("somebody still waits")
