@@ -22,6 +22,8 @@ type conn struct {
 	head head
 	body *body // nil without one
 
+	finished bool // the request is over, its answer perhaps not all sent
+
 	served int64         // requests that were answered
 	idle   time.Duration // for the next request, as the last one had it
 
@@ -77,18 +79,29 @@ func (c *conn) serveOne(first bool) bool {
 	if c.head.contentLength != 0 {
 		c.body = newBody(c, &c.head)
 	}
+	c.finished = false
 	reply := c.srv.handle(c)
 	ok := c.respond(reply)
-	if c.body != nil {
-		c.body.stop() // before the memory of the request is used again
-	}
-	reply.Close()
-	c.watch.stop(c)
+	c.finish(reply)
 	if ok && (c.body == nil || c.body.drain()) {
 		return true
 	}
 	c.lingeringClose()
 	return false
+}
+
+// finish ends what the program does for a request, once: the memory of the reply belongs to
+// another request then.
+func (c *conn) finish(reply *runtime.Reply) {
+	if c.finished {
+		return
+	}
+	c.finished = true
+	if c.body != nil {
+		c.body.stop() // before the memory of the request is used again
+	}
+	reply.Close()
+	c.watch.stop(c)
 }
 
 // readHead reads until the end of a head and parses it.

@@ -219,13 +219,13 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	}
 	addr, _ := start(t, fmt.Sprintf(`actions = when(request.path:eq "/file", { docroot %q, static() }, { function(vr)
 	  if vr:handle_direct() then vr.resp.status = 200; vr.out:add(("x"):rep(%d)) end
-	end })`, dir, size), http1.Config{Timeouts: http1.Timeouts{Write: 400 * time.Millisecond}})
+	end })`, dir, size), http1.Config{Timeouts: http1.Timeouts{Write: 1500 * time.Millisecond}})
 	for _, target := range []string{"/memory", "/file"} {
 		c := dial(t, addr)
 		c.(*net.TCPConn).SetReadBuffer(64 << 10)
 		io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		total := 0
-		for buf := make([]byte, 512<<10); ; time.Sleep(40 * time.Millisecond) {
+		for buf := make([]byte, 512<<10); ; time.Sleep(100 * time.Millisecond) {
 			n, err := io.ReadFull(c, buf)
 			if total += n; err != nil {
 				break

@@ -133,7 +133,8 @@ func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 	return total, nil
 }
 
-// end completes the body. trailer are fields for behind it; only chunks have room for them.
+// end completes the body, of which the last part may still have to be flushed. trailer are
+// fields for behind it; only chunks have room for them.
 func (w *writer) end(trailer []runtime.Field) error {
 	if w.chunked {
 		w.buf = append(w.buf, "0\r\n"...)
@@ -147,10 +148,12 @@ func (w *writer) end(trailer []runtime.Field) error {
 	if w.limit > 0 {
 		return errLength
 	}
-	return w.flush()
+	return nil
 }
 
-// respond sends the answer and reports whether the connection can go on.
+// respond sends the answer and reports whether the connection can go on. The request ends
+// before the last bytes of its answer go out: whoever has all of an answer finds that it
+// counts as answered, for a limit.con or in a status page.
 func (c *conn) respond(reply *runtime.Reply) bool {
 	h, w := &c.head, &c.out
 	w.timeout = c.srv.timeouts.Write
@@ -176,6 +179,7 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 	w.limit = -1
 	c.writeHead(reply, keep, noBody)
 	if noBody {
+		c.finish(reply)
 		return w.flush() == nil && keep
 	}
 	if reply.Length >= 0 {
@@ -186,7 +190,12 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 		c.abort(err)
 		return false
 	}
-	if err := w.end(reply.Trailer()); err != nil {
+	err := w.end(reply.Trailer())
+	if err == nil {
+		c.finish(reply)
+		err = w.flush()
+	}
+	if err != nil {
 		c.abort(err)
 		return false
 	}
