@@ -123,6 +123,32 @@ func TestCookbookIsComplete(t *testing.T) {
 	}
 }
 
+// The code in docs/embedding.md is that of programs and examples which are compiled and run.
+func TestEmbeddingShowsRealCode(t *testing.T) {
+	var code string
+	for _, file := range []string{"../examples/embed/main.go", "../runtime/example_test.go", "../server/example_test.go", "../reference/example_test.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += string(text)
+	}
+	page, err := os.ReadFile("../docs/embedding.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	blocks := regexp.MustCompile("(?sm)^```(?:go|text)\n(.*?)^```").FindAllStringSubmatch(string(page), -1)
+	for _, m := range blocks {
+		if !strings.Contains(words(code), words(m[1])) {
+			t.Errorf("it is not in the code:\n%s", m[1])
+		}
+	}
+	if len(blocks) < 8 {
+		t.Errorf("only %d blocks", len(blocks))
+	}
+}
+
 // Links between the pages lead to files, and to headings, that exist.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)

@@ -73,7 +73,7 @@ type place struct {
 }
 
 var (
-	absolutePath = regexp.MustCompile(`(^|["':= ])(/(?:var|srv|run|etc)\b)`)
+	absolutePath = regexp.MustCompile(`(^|["':= ])(/(?:var|usr|srv|run|etc)\b)`)
 	socketPath   = regexp.MustCompile(`unix:(/[^"]*/run/([\w.-]+))`)
 	queryPath    = regexp.MustCompile(`=(/(?:var|srv)/)`)
 	lastField    = regexp.MustCompile(`\{([\w-]+)\}`)
