@@ -111,7 +111,13 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 }
 
 func compile(src []byte, name string) (*lua.FunctionProto, error) {
-	chunk, err := parse.Parse(bytes.NewReader(skipShebang(src)), name)
+	text := skipShebang(src)
+	if len(text) >= largeScript {
+		if proto, ok := compileInPieces(text, name, minPiece); ok {
+			return proto, nil
+		}
+	}
+	chunk, err := parse.Parse(bytes.NewReader(text), name)
 	if err != nil {
 		return nil, syntaxError(err, src, name)
 	}
@@ -140,7 +146,7 @@ func skipShebang(src []byte) []byte {
 	return src
 }
 
-func syntaxError(err error, src []byte, name string) error {
+func syntaxError(err error, src []byte, name string) *LoadError {
 	var pe *parse.Error
 	if !errors.As(err, &pe) {
 		return &LoadError{Pos: Pos{File: name}, Msg: strings.TrimSpace(err.Error()), cause: err}
