@@ -2,7 +2,7 @@ package runtime
 
 import (
 	"bytes"
-	"fmt"
+	"io"
 	goruntime "runtime"
 	"slices"
 	"strconv"
@@ -68,9 +68,9 @@ func compileInPieces(src []byte, name string, least int) (proto *lua.FunctionPro
 		pieces[i] = &scriptPiece{file: name, text: src[p.from:p.to], line: p.line, next: pieces[i+1:]}
 	}
 	left := len(pieces)
-	for _, inner := range proto.FunctionPrototypes {
+	for i, inner := range proto.FunctionPrototypes {
 		if n, isPiece := pieceNumber(inner); isPiece {
-			pieces[n].replace(inner)
+			proto.FunctionPrototypes[i] = pieces[n].inPlaceOf(inner)
 			left--
 		}
 	}
@@ -87,19 +87,23 @@ func pieceNumber(proto *lua.FunctionProto) (int, bool) {
 	return n, ok && err == nil
 }
 
-// replace makes the function in the place of the piece one that calls run.
-func (p *scriptPiece) replace(proto *lua.FunctionProto) {
+// inPlaceOf returns the function that calls run, with the variables of the one that the
+// compiler made. That one has kilobytes of room for more.
+func (p *scriptPiece) inPlaceOf(made *lua.FunctionProto) *lua.FunctionProto {
 	instruction := func(op, a, b, c int) uint32 { return uint32(op<<26 | a<<18 | c<<9 | b) }
-	p.locals = proto.DbgUpvalues
-	proto.Constants = []lua.LValue{&lua.LFunction{IsG: true, GFunction: p.run}}
-	proto.Code = []uint32{
-		uint32(lua.OP_LOADK << 26),
-		instruction(lua.OP_CALL, 0, 1, 2),
-		instruction(lua.OP_RETURN, 0, 2, 0),
+	p.locals = slices.Clone(made.DbgUpvalues)
+	return &lua.FunctionProto{
+		SourceName: made.SourceName, LineDefined: p.line, LastLineDefined: p.line,
+		NumUpvalues: made.NumUpvalues, NumUsedRegisters: 2,
+		Code: []uint32{
+			uint32(lua.OP_LOADK << 26),
+			instruction(lua.OP_CALL, 0, 1, 2),
+			instruction(lua.OP_RETURN, 0, 2, 0),
+		},
+		Constants:          []lua.LValue{&lua.LFunction{IsG: true, GFunction: p.run}},
+		DbgSourcePositions: []int{p.line, p.line, p.line},
+		DbgUpvalues:        p.locals,
 	}
-	proto.DbgSourcePositions = []int{p.line, p.line, p.line}
-	proto.DbgCalls = nil
-	proto.NumUsedRegisters = 2
 }
 
 // run makes a function of the piece and calls it. The variables that it shares with the
@@ -150,14 +154,12 @@ func (p *scriptPiece) compile() {
 }
 
 func (p *scriptPiece) compileNow() (*lua.FunctionProto, error) {
-	var src bytes.Buffer
+	before, behind := "return ", ""
 	if len(p.locals) > 0 {
-		fmt.Fprintf(&src, "local %s ", strings.Join(p.locals, ","))
+		before, behind = "local "+strings.Join(p.locals, ",")+" return function() return ", " end"
 	}
-	src.WriteString("return function() return ")
-	src.Write(p.text)
-	src.WriteString(" end")
-	chunk, err := parse.Parse(&src, p.file)
+	src := io.MultiReader(strings.NewReader(before), bytes.NewReader(p.text), strings.NewReader(behind))
+	chunk, err := parse.Parse(src, p.file)
 	if err != nil {
 		return nil, p.moved(syntaxError(err, p.text, p.file))
 	}
@@ -169,7 +171,10 @@ func (p *scriptPiece) compileNow() (*lua.FunctionProto, error) {
 		return nil, p.moved(&LoadError{Pos: Pos{File: p.file, Line: 1}, Msg: err.Error(), cause: err})
 	}
 	shiftLines(proto, p.line-1)
-	return proto.FunctionPrototypes[0], nil
+	if len(p.locals) > 0 {
+		proto = proto.FunctionPrototypes[0]
+	}
+	return proto, nil
 }
 
 // moved makes the line of an error that of the script.
