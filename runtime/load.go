@@ -68,7 +68,7 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	proto, err := compile(skipShebang(src), name, l.prog.concat)
+	proto, err := compile(src, name, l.prog.concat)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,13 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 
 // compile compiles a script; concat is what joins its strings.
 func compile(src []byte, name string, concat *lua.LFunction) (*lua.FunctionProto, error) {
-	chunk, err := parse.Parse(bytes.NewReader(src), name)
+	text := skipShebang(src)
+	if len(text) >= largeScript {
+		if proto, ok := compileInPieces(text, name, minPiece, concat); ok {
+			return proto, nil
+		}
+	}
+	chunk, err := parse.Parse(bytes.NewReader(text), name)
 	if err != nil {
 		return nil, syntaxError(err, src, name)
 	}
@@ -136,7 +142,7 @@ func skipShebang(src []byte) []byte {
 	return src
 }
 
-func syntaxError(err error, src []byte, name string) error {
+func syntaxError(err error, src []byte, name string) *LoadError {
 	var pe *parse.Error
 	if !errors.As(err, &pe) {
 		return &LoadError{Pos: Pos{File: name}, Msg: strings.TrimSpace(err.Error()), cause: err}

@@ -71,10 +71,12 @@ func newIndex(rules [][]needs) *index {
 // hundred rules with ^/shop/…\.php$ it is what is between that tells them apart.
 func rarest(rules [][]needs) []needs {
 	users := map[need]int{}
-	for _, choices := range rules {
-		for _, alternatives := range choices {
-			for _, n := range alternatives {
-				users[n]++
+	if slices.ContainsFunc(rules, func(choices []needs) bool { return len(choices) > 1 }) {
+		for _, choices := range rules {
+			for _, alternatives := range choices {
+				for _, n := range alternatives {
+					users[n]++
+				}
 			}
 		}
 	}
@@ -87,7 +89,9 @@ func rarest(rules [][]needs) []needs {
 	out := make([]needs, len(rules))
 	for i, choices := range rules {
 		for j, c := range choices {
-			if j == 0 || shared(c) < shared(out[i]) || shared(c) == shared(out[i]) && c.better(out[i]) {
+			if j == 0 {
+				out[i] = c
+			} else if was, is := shared(out[i]), shared(c); is < was || is == was && c.better(out[i]) {
 				out[i] = c
 			}
 		}

@@ -22,14 +22,15 @@ const tableBlock = 50
 var errTableTooLong = errors.New("a table with more than 25550 entries must not end with a call; put the call into parentheses")
 
 // repairTables corrects the table constructors of a function and those within it, before
-// the function runs for the first time. Doing it again changes nothing.
+// the function runs for the first time.
 func repairTables(proto *lua.FunctionProto) error {
 	var blocks [256]int // that were stored so far, by the register of the table
+	var made [256]int   // where it is made
 	for pc := 0; pc < len(proto.Code); pc++ {
 		inst := proto.Code[pc]
 		switch opCode(inst) {
 		case lua.OP_NEWTABLE:
-			blocks[argA(inst)] = 0
+			blocks[argA(inst)], made[argA(inst)] = 0, pc
 		case lua.OP_SETLIST:
 			wide := argC(inst) == 0 // the number of the block is in the next word
 			if proto.Code[pc] = repairBlock(inst, proto.Code[pc-1]); opCode(proto.Code[pc]) == lua.OP_NOP {
@@ -37,6 +38,9 @@ func repairTables(proto *lua.FunctionProto) error {
 					proto.Code[pc+1] = proto.Code[pc]
 				}
 				continue
+			}
+			if argB(proto.Code[pc]) == 0 {
+				reserve(&proto.Code[made[argA(inst)]])
 			}
 			blocks[argA(inst)]++
 			number := uint32(blocks[argA(inst)])
@@ -57,6 +61,18 @@ func repairTables(proto *lua.FunctionProto) error {
 		}
 	}
 	return nil
+}
+
+// reserve corrects the sizes with which a table is made that ends with a call. The call
+// counts as a named field, and one without others before it gets room for 32: half a
+// kilobyte and a map for each { respond "x" }.
+func reserve(newTable *uint32) {
+	if argB(*newTable) == 0 {
+		*newTable |= 1
+	}
+	if named := argC(*newTable); 1 <= named && named < 8 { // larger ones are coded
+		*newTable -= 1 << 9
+	}
 }
 
 // repairBlock returns the instruction that stores a block, or one that does nothing when

@@ -1,0 +1,149 @@
+package runtime_test
+
+import (
+	"fmt"
+	goruntime "runtime"
+	"strings"
+	"testing"
+
+	"luaserve/runtime"
+)
+
+// largeScript makes the script one that is compiled in pieces: each table that has PAD in
+// it is long enough to be one.
+func largeScript(script string) string {
+	pad := "--[[" + strings.Repeat("x", 300) + "]]"
+	return strings.ReplaceAll(script, "PAD", pad) + "\n--" + strings.Repeat("x", 300<<10)
+}
+
+// A large script is what it would be as a small one.
+func TestLargeScript(t *testing.T) {
+	s := load(t, largeScript(say+`
+local n, site = 0, "%{req.host}"
+local function count(vr) n = n + 1; say(vr, n) end
+actions = vhost.map {
+  ["a.test"] = { PAD
+    when(request.path:prefix "/count", { count }),
+    when(request.path:prefix "/own", { PAD function(vr) n = n + 10; say(vr, n) end }),
+    when(request.path:eq "/fail", { PAD header.add("X", "%{req.header[X-Bad]}") }),
+    when(request.path:eq "/lua", function(vr) error("on purpose") end),
+    respond(site),
+  },
+  default = { PAD when(request.path:prefix "/", { count }) },
+}`))
+	for _, step := range []struct{ target, want string }{
+		{"http://a.test/", "a.test"}, {"http://a.test/count", "1"}, {"http://a.test/own", "11"}, {"http://b.test/", "12"}, {"http://a.test/count", "13"},
+	} {
+		if got := body(s.Program, step.target); got != step.want {
+			t.Errorf("%s: got %q, want %q\n%s", step.target, got, step.want, s.log)
+		}
+	}
+	s.wantStates(t, 1)
+	line := 1 + strings.Count(say, "\n")
+	reply := s.Handle(&fakeExchange{target: "http://a.test/fail", fields: []runtime.Field{{Name: "X-Bad", Value: "a\rb"}}})
+	reply.Close()
+	body(s.Program, "http://a.test/lua")
+	for _, want := range []string{fmt.Sprintf("site.lua:%d: header.add: the value of X has a line break", line+7), fmt.Sprintf("site.lua:%d: on purpose", line+8)} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log has no %q\n%s", want, s.log)
+		}
+	}
+}
+
+func TestLargeScriptErrors(t *testing.T) {
+	for script, want := range map[string]string{
+		"\nactions = { PAD respond 'x',\n redirct '/y' }":               `site.lua:3: unknown action "redirct"; did you mean "redirect"?`,
+		"\nactions = { PAD respond 'x',\n header.add('X') }":            `site.lua:3: header.add: value is missing`,
+		"\nactions = { PAD respond 'x'\n respond 'y' }":                 `site.lua:3: syntax error near "respond"`,
+		"\nactions = { PAD respond 'x', \n{ PAD respond 'x', } }\n x x": `site.lua:4: syntax error: parse error near "x"`,
+		"\nactions = { PAD\n respond 'x', error('my own') }":            `site.lua:3: my own`,
+		"\nactions = { PAD\n respond 'x', (nil).x }":                    `site.lua:3: attempt to index`,
+		"\nlocal actions = { PAD\n respond 'x' }":                       `"actions" is a local variable: remove "local"`,
+	} {
+		_, err := runtime.Load(writeScript(t, largeScript(script)), testConfig(&logBuffer{}))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\n got %v\nwant %s", script, err, want)
+		}
+	}
+}
+
+// hostsScript writes vhost.map with so many hosts and 20 rules each, as text.
+func hostsScript(hosts int) string {
+	var b strings.Builder
+	b.WriteString("actions = vhost.map {\n")
+	for h := range hosts {
+		fmt.Fprintf(&b, "[\"h%d.test\"] = {\n", h)
+		for r := range 20 {
+			switch path := fmt.Sprintf("/h%d-%d/", h, r); r % 4 {
+			case 0:
+				fmt.Fprintf(&b, " when(request.path:prefix %q, { header.add(\"X-Rule\", \"%d\") }),\n", path, r)
+			case 1:
+				fmt.Fprintf(&b, " when(request.path:eq %q, { redirect \"/new\" }),\n", path)
+			case 2:
+				fmt.Fprintf(&b, " when(request.path:suffix \".x%d\", { expire \"access 1 week\" }),\n", r)
+			case 3:
+				fmt.Fprintf(&b, " when(request.path:match \"^/user%d/([a-z]+)$\", { rewrite \"/u.php?%%1\" }, { env.set(\"R\", \"%d\") }),\n", r, r)
+			}
+		}
+		fmt.Fprintf(&b, " respond \"host %d\"\n},\n", h)
+	}
+	return b.String() + "default = respond(404) }"
+}
+
+// hostsLoop makes the same in a loop.
+const hostsLoop = `
+local hosts = { default = respond(404) }
+for h = 0, %d - 1 do
+  local l = {}
+  for r = 0, 19 do
+    local path = "/h" .. h .. "-" .. r .. "/"
+    if r %% 4 == 0 then l[#l + 1] = when(request.path:prefix(path), { header.add("X-Rule", tostring(r)) })
+    elseif r %% 4 == 1 then l[#l + 1] = when(request.path:eq(path), { redirect "/new" })
+    elseif r %% 4 == 2 then l[#l + 1] = when(request.path:suffix(".x" .. r), { expire "access 1 week" })
+    else l[#l + 1] = when(request.path:match("^/user" .. r .. "/([a-z]+)$"), { rewrite "/u.php?%%1" }, { env.set("R", tostring(r)) }) end
+  end
+  l[#l + 1] = respond("host " .. h)
+  hosts["h" .. h .. ".test"] = l
+end
+actions = vhost.map(hosts)`
+
+// As text and from a loop, many hosts are the same site.
+func TestManyHosts(t *testing.T) {
+	const hosts = 1000
+	for _, script := range []string{hostsScript(hosts), fmt.Sprintf(hostsLoop, hosts)} {
+		s := load(t, script)
+		if got, want := body(s.Program, fmt.Sprintf("http://h%d.test/", hosts-1)), fmt.Sprintf("host %d", hosts-1); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		reply := s.Handle(&fakeExchange{target: "http://h7.test/h7-16/x"})
+		if rule, _ := reply.Header.Lookup("X-Rule"); rule != "16" {
+			t.Errorf("rule %q, want 16", rule)
+		}
+		reply.Close()
+	}
+}
+
+// BenchmarkLoadHosts loads 10,000 hosts with 20 rules each. heap-MB is what the program
+// keeps; alloc-MB all that was allocated on the way.
+func BenchmarkLoadHosts(b *testing.B) {
+	for name, script := range map[string]string{"text": hostsScript(10000), "loop": fmt.Sprintf(hostsLoop, 10000)} {
+		b.Run(name, func(b *testing.B) {
+			file := writeScript(b, script)
+			var before, after goruntime.MemStats
+			for b.Loop() {
+				goruntime.GC()
+				goruntime.ReadMemStats(&before)
+				p, err := runtime.Load(file, testConfig(&logBuffer{}))
+				if err != nil {
+					b.Fatal(err)
+				}
+				goruntime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/(1<<20), "alloc-MB")
+				goruntime.GC()
+				goruntime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "heap-MB")
+				p.Close()
+			}
+		})
+	}
+}
