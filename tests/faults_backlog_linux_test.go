@@ -11,7 +11,7 @@ import (
 // them wait over TCP. The client sees the same.
 func TestFaultsOfTheBacklog(t *testing.T) {
 	for _, f := range []fault{
-		{name: "unix", address: fullBacklog("unix"), options: "connect_timeout = 0.05", status: 504, log: "dial: connect: resource temporarily unavailable"},
+		{name: "unix", address: fullBacklog("unix"), options: "connect_timeout = 0.05", status: 504, log: "dial: (connect: resource temporarily unavailable|i/o timeout)"},
 		{name: "TCP", address: fullBacklog("tcp"), options: "connect_timeout = 0.05", status: 504, log: "dial: .*timeout"},
 	} {
 		for _, protocol := range protocols {

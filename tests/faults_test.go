@@ -205,7 +205,7 @@ func (f *fault) run(t *testing.T, protocol backend.Protocol, answer string) {
 	}
 	go c.send([]byte(request))
 	f.checkAnswer(t, c.readAnswer(methodOf(request)))
-	f.checkLog(t, log.String(), strings.TrimPrefix(address, "unix:"))
+	f.checkLog(t, log, strings.TrimPrefix(address, "unix:"))
 	if f.cut {
 		wantCutToOld(t, port)
 	}
@@ -280,14 +280,13 @@ func (f *fault) checkAnswer(t *testing.T, a *answer) {
 	}
 }
 
-// checkLog wants one line about the request, which names the backend and the reason.
-func (f *fault) checkLog(t *testing.T, log, address string) {
+// checkLog wants one line about the request, which names the backend and the reason. It may come
+// a moment behind an answer that is complete.
+func (f *fault) checkLog(t *testing.T, log *logBuffer, address string) {
 	t.Helper()
-	var lines []string
-	for line := range strings.Lines(log) {
-		if !strings.HasPrefix(line, "DEBUG ") {
-			lines = append(lines, line)
-		}
+	lines := noticed(log)
+	for end := time.Now().Add(limit); f.log != "" && len(lines) == 0 && time.Now().Before(end); lines = noticed(log) {
+		time.Sleep(time.Millisecond)
 	}
 	switch {
 	case f.log == "":
@@ -298,6 +297,16 @@ func (f *fault) checkLog(t *testing.T, log, address string) {
 		!strings.Contains(lines[0], address) || !regexp.MustCompile(f.log).MatchString(lines[0]):
 		t.Errorf("got the log %.500q, want a line with %s and %q", lines, address, f.log)
 	}
+}
+
+// noticed are the lines of a log that are no debug messages.
+func noticed(log *logBuffer) (lines []string) {
+	for line := range strings.Lines(log.String()) {
+		if !strings.HasPrefix(line, "DEBUG ") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // wantCutToOld wants that a HTTP/1.0 client, which knows no chunks, can tell as well.

@@ -134,7 +134,7 @@ func (n *nginx) write(t *testing.T, name string, data []byte) {
 	}
 }
 
-// start runs nginx and waits until it listens.
+// start runs nginx and waits until it answers.
 func (n *nginx) start(t *testing.T) {
 	t.Helper()
 	out := &logBuffer{}
@@ -153,17 +153,26 @@ func (n *nginx) start(t *testing.T) {
 		cmd.Process.Signal(syscall.SIGTERM)
 		<-ended
 	})
-	for {
-		if c, err := net.Dial("tcp", n.tcp); err == nil {
-			c.Close()
-			return
-		}
+	for !answers("tcp", n.tcp) || !answers("unix", n.unix) {
 		select {
 		case <-ended:
 			t.Fatalf("nginx ended:\n%s", out)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// answers reports whether a HTTP server answers. Before that it may listen, but not yet know
+// what to do with signals.
+func answers(network, address string) bool {
+	c, err := net.Dial(network, address)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+	got, err := io.ReadAll(c)
+	return err == nil && len(got) > 0
 }
 
 // reply is an answer that was read to its end.
@@ -305,6 +314,8 @@ func testNginxRestart(t *testing.T, n *nginx, site string) {
 
 	var clients sync.WaitGroup
 	var reloaded atomic.Bool
+	defer clients.Wait()
+	defer reloaded.Store(true)
 	for range 8 {
 		clients.Go(func() {
 			for last := false; !last; {
@@ -319,6 +330,4 @@ func testNginxRestart(t *testing.T, n *nginx, site string) {
 	for i := range 3 {
 		n.reload(t, fmt.Sprintf("%s %d", t.Name(), i))
 	}
-	reloaded.Store(true)
-	clients.Wait()
 }
