@@ -1,5 +1,6 @@
-// Package tests runs whole sites over real sockets: the recorded conformance cases, and the
-// scenarios in testdata/scenarios.
+// Package tests runs whole sites over real sockets: the recorded conformance cases, the scenarios
+// in testdata/scenarios, the matrix of what backends do wrong (TestFaults), and a real nginx behind
+// proxy.
 //
 //	go test ./tests                                       everything
 //	go test ./tests -run 'Conformance/vhost.*/' -v        areas or cases by name
