@@ -14,6 +14,8 @@ func coreModule() *runtime.Module {
 		Doc:  "Lists and conditions, the mapping of URLs to files, simple responses, headers and the environment.",
 		Setups: []runtime.Setup{
 			listenSetup(),
+			limitsSetup(),
+			ioTimeoutSetup(),
 			{Name: "module_load", Run: setupNothing,
 				Doc:      "Names modules to load.",
 				NoEffect: "all modules are built in",
@@ -34,11 +36,6 @@ func coreModule() *runtime.Module {
 				NoEffect: "a request has a goroutine of its own and may block",
 				Example:  "setup.tasklet_pool.threads(4)",
 				Params:   []runtime.Param{{Name: "threads", Type: runtime.TNumber}}},
-			{Name: "io.timeout", Run: setupPositive("timeout"),
-				Doc:      "Sets how long the network may be waited for; a positive number.",
-				NoEffect: "the server has timeouts of its own: 20 s for a head, 60 s without progress in a body, 75 s between requests",
-				Example:  "setup.io.timeout(120)",
-				Params:   []runtime.Param{{Name: "timeout", Type: runtime.TNumber, Doc: "seconds"}}},
 			{Name: "log.timestamp", Run: setupNothing,
 				Doc:      "Sets the form of the times in the log.",
 				NoEffect: "the times in the log have one form (RFC 3339), which every log reader knows",
@@ -65,7 +62,7 @@ func coreModule() *runtime.Module {
 				Doc:     "Whether a POST without Content-Length is answered with 411. It counts as set up, not per request.",
 				Example: "setup.strict.post_content_length(false)"},
 			{Name: runtime.OptionKeepAliveTimeout, Type: runtime.TNumber, Default: int64(0), Parse: parseKeepAlive,
-				Doc:     "How many seconds a connection may wait for its next request; 0 leaves it to the server (75 s).",
+				Doc:     "How many seconds a connection may wait for its next request; 0 leaves it to idle_timeout of the setup `limits`.",
 				Example: "setup.keepalive.timeout(30)"},
 			{Name: runtime.OptionKeepAliveRequests, Type: runtime.TNumber, Default: int64(0), Parse: parseKeepAlive,
 				Doc:     "How many requests a connection may serve in all; 0 is no limit.",
@@ -93,15 +90,6 @@ func setupWorkers(_ *runtime.Builder, args runtime.Args) error {
 		return fmt.Errorf("count: expected a positive number, got %d", args.Int(0))
 	}
 	return nil
-}
-
-func setupPositive(name string) func(*runtime.Builder, runtime.Args) error {
-	return func(_ *runtime.Builder, args runtime.Args) error {
-		if args.Float(0) <= 0 {
-			return fmt.Errorf("%s: expected a positive number, got %g", name, args.Float(0))
-		}
-		return nil
-	}
 }
 
 func controlActions() []runtime.ActionDef {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Each level goes to its target, the action counts for the rest of the request, and a level
@@ -27,6 +28,10 @@ func TestLogTargets(t *testing.T) {
 			t.Error(err)
 		}
 		return string(b)
+	}
+	// what a program writes to stderr is read beside its answer
+	for deadline := time.Now().Add(10 * time.Second); read("backend.log") == "" && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
 	}
 	for name, want := range map[string][]string{
 		"debug.log":   {"a debug"},

@@ -1055,7 +1055,8 @@ function action.strict.post_content_length(value) end
 ---@class lighty.action.keepalive
 action.keepalive = {}
 
---- How many seconds a connection may wait for its next request; 0 leaves it to the server (75 s).
+--- How many seconds a connection may wait for its next request; 0 leaves it to idle_timeout of the
+--- setup `limits`.
 ---
 --- ```lua
 --- setup.keepalive.timeout(30)
@@ -1981,6 +1982,39 @@ setup = {}
 ---@param ... any
 function setup.listen(address, ...) end
 
+--- Sets what the server lets clients ask for, and how long it waits for them. It may be called again;
+--- entries that a call does not name stay as they are. Connections that are open when a reload changes
+--- the limits have the new ones from their next request on.
+---
+--- ```lua
+--- setup.limits { body_bytes = 100 * 2^20, connections = 10000, connections_per_ip = 100, body_timeout = 30 }
+--- ```
+---@param limits table its entries are
+---  - `header_bytes`: length of a whole request head in bytes; beyond it the answer is 431. Over HTTP/2 each field counts 32 bytes more (RFC 9113, 10.5.1); far beyond the limit the connection ends (65536)
+---  - `header_count`: number of header fields; beyond it the answer is 431 (100)
+---  - `target_bytes`: length of the request target, path and query, in bytes; beyond it the answer is 414 (8192)
+---  - `body_bytes`: length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already (10737418240)
+---  - `connections`: number of connections at a time, over all listeners. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most (no limit)
+---  - `connections_per_ip`: the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts (no limit)
+---  - `header_timeout`: seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds (20)
+---  - `body_timeout`: seconds for the next bytes of a request body while somebody reads it; then the answer is 408, or what the application makes of a broken upload (60)
+---  - `write_timeout`: seconds without progress in sending an answer; then the connection is cut (60)
+---  - `idle_timeout`: seconds that a connection waits for its next request; then it is closed. `keepalive.timeout` wins over it, for HTTP/1 (75)
+---@param ... any
+function setup.limits(limits, ...) end
+
+---@class lighty.setup.io
+setup.io = {}
+
+--- Sets how long a client may make no progress while it sends a request body or takes an answer:
+--- body_timeout and write_timeout of the setup `limits`.
+---
+--- ```lua
+--- setup.io.timeout(120)
+--- ```
+---@param timeout number seconds, a positive number
+function setup.io.timeout(timeout) end
+
 --- Names modules to load. Accepted without an effect: all modules are built in.
 ---
 --- ```lua
@@ -2021,19 +2055,6 @@ setup.tasklet_pool = {}
 --- ```
 ---@param threads number
 function setup.tasklet_pool.threads(threads) end
-
----@class lighty.setup.io
-setup.io = {}
-
---- Sets how long the network may be waited for; a positive number. Accepted without an effect: the
---- server has timeouts of its own: 20 s for a head, 60 s without progress in a body, 75 s between
---- requests.
----
---- ```lua
---- setup.io.timeout(120)
---- ```
----@param timeout number seconds
-function setup.io.timeout(timeout) end
 
 --- Where the messages about requests go, by their level: debug, info, warning, error, backend (what
 --- applications write to stderr), and default for all others (also written "*"); abort is accepted,
@@ -2115,7 +2136,8 @@ function setup.strict.post_content_length(value) end
 ---@class lighty.setup.keepalive
 setup.keepalive = {}
 
---- How many seconds a connection may wait for its next request; 0 leaves it to the server (75 s).
+--- How many seconds a connection may wait for its next request; 0 leaves it to idle_timeout of the
+--- setup `limits`.
 ---
 --- ```lua
 --- setup.keepalive.timeout(30)
@@ -2543,6 +2565,7 @@ header = action.header
 index = action.index
 keepalive = action.keepalive
 limit = action.limit
+limits = setup.limits
 list = action.list
 listen = setup.listen
 ---@type lighty.action.log|lighty.setup.log

@@ -52,6 +52,9 @@ func (b *Builder) Listen(l Listener) error {
 	return nil
 }
 
+// Limits returns the limits of the server, for setups to change.
+func (b *Builder) Limits() *Limits { return &b.prog.limits }
+
 // TrustProxies adds peers that must send a PROXY header; see [Proxying].
 func (b *Builder) TrustProxies(networks []netip.Prefix, unix bool) {
 	p := &b.prog.proxying

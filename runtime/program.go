@@ -61,6 +61,7 @@ type Program struct {
 	strictPost bool
 	listeners  []Listener
 	proxying   Proxying
+	limits     Limits
 	wantStates int
 	root       *Node
 	name       string
@@ -126,6 +127,7 @@ func newProgram(cfg Config) (*Program, error) {
 	p := &Program{
 		registry: reg, scripts: cfg.Scripts, log: cfg.Log, host: cfg.Host, values: cfg.Values,
 		luaLimits: luaLimits{cfg.LuaBudget, cfg.MaxLuaMemory}, maxString: cfg.MaxLuaString, concat: newConcat(cfg.MaxLuaString), maxBody: cfg.MaxBufferedBody,
+		limits: DefaultLimits(),
 	}
 	if err := checkHost(cfg.Host); err != nil {
 		return nil, err
@@ -256,6 +258,9 @@ func (p *Program) MaxBufferedBody() int64 { return p.maxBody }
 
 // Listeners returns where the script wants to be reached, in order.
 func (p *Program) Listeners() []Listener { return p.listeners }
+
+// Limits returns what the script lets clients ask for.
+func (p *Program) Limits() Limits { return p.limits }
 
 // Proxying returns whom the script trusts with PROXY headers.
 func (p *Program) Proxying() Proxying { return p.proxying }

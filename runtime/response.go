@@ -144,7 +144,7 @@ func (vr *VRequest) fail(err error) {
 	vr.Response.Status = status
 	vr.handled = unhandled
 	switch status {
-	case http.StatusInternalServerError, http.StatusBadRequest, http.StatusLengthRequired, http.StatusRequestEntityTooLarge:
+	case http.StatusInternalServerError, http.StatusBadRequest, http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
 		vr.closeAfter = true // what is left of the request, or of the state it met, is not to be trusted
 	}
 }

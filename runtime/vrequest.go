@@ -371,7 +371,8 @@ func (vr *VRequest) CountSent(n *atomic.Int64) { vr.sent = n }
 // bodyInMemory is how much of a body of unknown length is kept in memory, in bytes.
 const bodyInMemory = 256 << 10
 
-// ErrBodyTooLarge is returned when a body of unknown length is longer than the program allows.
+// ErrBodyTooLarge is returned when a body of unknown length is longer than the program allows,
+// and by the Body of an [Exchange] that is longer than [Limits] has it.
 var ErrBodyTooLarge = errors.New("the request body is too large")
 
 // ContentLength returns the length of the request body in bytes. A chunked body is read
@@ -393,10 +394,19 @@ func (b *requestBody) total(limit int64) (int64, error) {
 		b.length = b.taken + n
 		return b.length, nil
 	}
-	if errors.Is(err, ErrBodyTooLarge) {
-		return 0, &StatusError{Status: 413, Err: err}
+	return 0, unreadableBody(err)
+}
+
+// unreadableBody is the answer to a request whose body cannot be read.
+func unreadableBody(err error) error {
+	status := 400
+	switch {
+	case errors.Is(err, ErrBodyTooLarge):
+		status = 413
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		status = 408
 	}
-	return 0, &StatusError{Status: 400, Err: fmt.Errorf("reading the request body: %w", err)}
+	return &StatusError{Status: status, Err: fmt.Errorf("reading the request body: %w", err)}
 }
 
 // remaining implements sized.
@@ -441,7 +451,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	b.taken += int64(n)
 	b.keep(p[:n])
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = &StatusError{Status: 400, Err: fmt.Errorf("reading the request body: %w", err)}
+		err = unreadableBody(err)
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -24,7 +25,7 @@ func (s *Server) accept(l *listener) {
 		switch {
 		case err == nil:
 			pause = shortest
-			go s.open(l, rwc)
+			s.admit(l, rwc)
 		case passes(err):
 			s.log.Warn("cannot accept a connection; pausing", "error", err, "pause", pause)
 			time.Sleep(pause)
@@ -52,17 +53,32 @@ func passes(err error) bool {
 	return false
 }
 
-// open brings a connection to where HTTP is spoken on it, and serves it.
-func (s *Server) open(l *listener, rwc net.Conn) {
+// admit has a connection served if there is a place for it. It does not wait.
+func (s *Server) admit(l *listener, rwc net.Conn) {
 	want := l.want.Load()
 	t := &transport{Conn: rwc, peer: runtime.Connection{Local: runtime.AddrPort(rwc.LocalAddr()), Remote: runtime.AddrPort(rwc.RemoteAddr())}}
+	client := t.peer.Remote.Addr()
+	if want.proxying.Demands(client) {
+		client = netip.Addr{} // a load balancer, whose PROXY header names the client
+	}
+	var err error
+	if t.place, err = s.places.take(client); err != nil {
+		s.places.turnAway(rwc, want.TLS != nil, err)
+		return
+	}
+	go s.open(l, t, want)
+}
+
+// open brings a connection to where HTTP is spoken on it, and serves it.
+func (s *Server) open(l *listener, t *transport, want *manner) {
 	if want.TLS == nil && !want.proxying.Allows(t.peer.Remote.Addr()) {
-		s.http1.ServeConn(rwc, t.peer, nil)
+		defer t.place.leave()
+		s.http1.ServeConn(t.Conn, t.peer, nil)
 		return
 	}
 	c, err := s.begin(t, want)
 	if err != nil {
-		rwc.Close()
+		t.Close()
 		return
 	}
 	switch secure, ok := c.(*tls.Conn); {
@@ -90,6 +106,13 @@ func (s *Server) begin(t *transport, want *manner) (net.Conn, error) {
 			level = slog.LevelDebug
 		}
 		s.log.Log(context.Background(), level, "connection refused", "error", err, "remote", from)
+		return nil, err
+	}
+	if err := t.place.nameClient(t.peer.Remote.Addr()); err != nil {
+		s.places.logRefusal(err)
+		if want.TLS == nil {
+			dismiss(t.Conn)
+		}
 		return nil, err
 	}
 	if want.TLS == nil {
@@ -168,7 +191,15 @@ func shown(cfg *tls.Config, serverName string) *x509.Certificate {
 type transport struct {
 	net.Conn
 	peer  runtime.Connection
+	place *place
 	early []byte // came with the PROXY header
+}
+
+// Close implements net.Conn. The place of the connection is free before the client learns
+// that it ends.
+func (t *transport) Close() error {
+	t.place.leave()
+	return t.Conn.Close()
 }
 
 // NetConn returns the connection below.

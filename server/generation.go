@@ -11,6 +11,7 @@ type site interface {
 	Handle(runtime.Exchange) *runtime.Reply
 	Listeners() []runtime.Listener
 	Proxying() runtime.Proxying
+	Limits() runtime.Limits
 	Start() // it takes over
 	Close() error
 }

@@ -12,17 +12,14 @@ import (
 	"time"
 
 	"luaserve/runtime"
-	"luaserve/server/http1"
 )
 
-// The limits of a HTTP/2 connection. Header bytes, fields and the target have those of
-// HTTP/1; floods of resets, of CONTINUATION and of control frames are net/http's to refuse.
+// The limits of a HTTP/2 connection that scripts cannot set. Floods of resets, of
+// CONTINUATION and of control frames are net/http's to refuse.
 const (
 	maxStreams     = 100       // requests at a time
 	maxFrame       = 16 << 10  // bytes; the smallest that the protocol knows
 	streamBuffer   = 256 << 10 // bytes of a request body that nobody reads
-	http2Idle      = 75 * time.Second
-	http2Progress  = time.Minute // for the next bytes of a body, either way
 	http2PingAfter = 30 * time.Second
 	http2PingWait  = 15 * time.Second
 )
@@ -31,9 +28,9 @@ const (
 // are asked to come again (GOAWAY), because what TLS demands of clients may have changed;
 // requests on their way end first.
 type http2Front struct {
-	handle   func(runtime.Exchange) *runtime.Reply
-	log      *slog.Logger
-	progress time.Duration // see [http2Progress]
+	handle func(runtime.Exchange) *runtime.Reply
+	log    *slog.Logger
+	limits func() *runtime.Limits
 
 	mu       sync.Mutex
 	closed   bool
@@ -41,8 +38,8 @@ type http2Front struct {
 	retiring map[*http2Server]struct{}
 }
 
-func newHTTP2Front(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger) *http2Front {
-	return &http2Front{handle: handle, log: log, progress: http2Progress, retiring: map[*http2Server]struct{}{}}
+func newHTTP2Front(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger, limits func() *runtime.Limits) *http2Front {
+	return &http2Front{handle: handle, log: log, limits: limits, retiring: map[*http2Server]struct{}{}}
 }
 
 // serveConn serves a connection on which HTTP/2 was agreed on, in another goroutine.
@@ -68,7 +65,7 @@ func (f *http2Front) server() *http2Server {
 		return nil
 	}
 	if f.current == nil {
-		f.current = newHTTP2Server(f.handle, f.log, f.progress)
+		f.current = newHTTP2Server(f.handle, f.log, f.limits)
 	}
 	return f.current
 }
@@ -126,20 +123,21 @@ func (f *http2Front) close() []*http2Server {
 
 // http2Server serves the connections between two reloads.
 type http2Server struct {
-	http     http.Server
-	queue    *connQueue
-	handler  http.Handler
-	log      *slog.Logger
-	progress time.Duration
+	http    http.Server
+	queue   *connQueue
+	handler http.Handler
+	log     *slog.Logger
+	limits  func() *runtime.Limits
 }
 
-func newHTTP2Server(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger, progress time.Duration) *http2Server {
-	s := &http2Server{queue: newConnQueue(), handler: runtime.NetHTTP(handle, log), log: log, progress: progress}
+func newHTTP2Server(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger, limits func() *runtime.Limits) *http2Server {
+	s := &http2Server{queue: newConnQueue(), handler: runtime.NetHTTP(handle, log), log: log, limits: limits}
+	now := limits() // a reload makes another server
 	s.http = http.Server{
-		Handler: s, Protocols: &http.Protocols{}, IdleTimeout: http2Idle, MaxHeaderBytes: http1.DefaultHeadBytes,
+		Handler: s, Protocols: &http.Protocols{}, IdleTimeout: now.IdleTimeout, MaxHeaderBytes: now.HeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
-			MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: http2PingAfter, PingTimeout: http2PingWait, WriteByteTimeout: progress},
+			MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: http2PingAfter, PingTimeout: http2PingWait, WriteByteTimeout: now.WriteTimeout},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return runtime.WithConnection(ctx, c.(*tls.Conn).NetConn().(*transport).peer)
 		},
@@ -164,7 +162,8 @@ func (s *http2Server) shutdown(ctx context.Context) {
 
 // ServeHTTP answers a request within the limits.
 func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	paced := newPacedWriter(w, s.progress)
+	limits := s.limits()
+	paced := newPacedWriter(w, limits.WriteTimeout)
 	defer paced.end()
 	defer func() {
 		if e := recover(); e != nil {
@@ -174,27 +173,31 @@ func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}()
-	if status := beyondLimits(r); status != 0 {
+	if status := beyondLimits(r, limits); status != 0 {
 		s.log.Info("request refused", "status", status, "remote", r.RemoteAddr)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(status)
 		io.WriteString(w, runtime.ErrorPage(status))
 		return
 	}
-	r.Body = &pacedBody{r.Body, paced}
+	r.Body = &pacedBody{r.Body, paced, limits.BodyTimeout, limits.BodyBytes}
 	s.handler.ServeHTTP(paced, r)
 }
 
-// beyondLimits returns the status for a request with too long a target or too many fields, or 0.
-func beyondLimits(r *http.Request) int {
-	if len(r.RequestURI) > http1.DefaultTargetBytes {
+// beyondLimits returns the status for a request with too long a target or body or too many
+// fields, or 0.
+func beyondLimits(r *http.Request, limits *runtime.Limits) int {
+	if len(r.RequestURI) > limits.TargetBytes {
 		return http.StatusRequestURITooLong
+	}
+	if r.ContentLength > limits.BodyBytes {
+		return http.StatusRequestEntityTooLarge
 	}
 	fields := 0
 	for _, values := range r.Header {
 		fields += len(values)
 	}
-	if fields > http1.DefaultFields {
+	if fields > limits.HeaderCount {
 		return http.StatusRequestHeaderFieldsTooLarge
 	}
 	return 0
@@ -250,16 +253,25 @@ func (p *pacedWriter) end() {
 	p.rc.SetWriteDeadline(time.Now().Add(p.progress))
 }
 
-// pacedBody is a request body that must make progress while somebody reads it.
+// pacedBody is a request body that must make progress while somebody reads it, and has an end.
 type pacedBody struct {
 	io.ReadCloser
-	pace *pacedWriter
+	pace     *pacedWriter
+	progress time.Duration
+	left     int64 // bytes that it may still have
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
-	b.pace.setReadDeadline(time.Now().Add(b.pace.progress))
+	if b.left < 0 {
+		return 0, runtime.ErrBodyTooLarge
+	}
+	b.pace.setReadDeadline(time.Now().Add(b.progress))
 	defer b.pace.setReadDeadline(time.Time{})
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n + int(b.left), runtime.ErrBodyTooLarge
+	}
+	return n, err
 }
 
 // connQueue is a listener that is handed its connections.

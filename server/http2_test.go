@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -17,21 +18,27 @@ import (
 // startFront serves handle over HTTP/2, with short patience, and returns the URL and a client.
 func startFront(t *testing.T, patience time.Duration, handle func(runtime.Exchange) *runtime.Reply) (string, *http.Client) {
 	t.Helper()
-	front := newHTTP2Front(handle, slog.New(slog.DiscardHandler))
-	front.progress = patience
+	limits := runtime.DefaultLimits()
+	limits.BodyTimeout, limits.WriteTimeout = patience, patience
+	front := newHTTP2Front(handle, slog.New(slog.DiscardHandler), func() *runtime.Limits { return &limits })
 	ca := pki.Authority(t, "CA")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{ca.Server(t, "127.0.0.1").TLS()}, NextProtos: []string{"h2"}}
+	all := newPlaces(front.limits, front.log)
 	go func() {
 		for {
 			rwc, err := l.Accept()
 			if err != nil {
 				return
 			}
-			c := tls.Server(&transport{Conn: rwc}, cfg)
+			place, err := all.take(netip.Addr{})
+			if err != nil {
+				t.Error(err)
+			}
+			c := tls.Server(&transport{Conn: rwc, place: place}, cfg)
 			if c.Handshake() == nil {
 				front.serveConn(c)
 			}

@@ -52,8 +52,10 @@ type Server struct {
 	http1   *http1.Server
 	http2   *http2Front
 	opening openings
-	current atomic.Pointer[generation] // nil once the server is closed
-	failed  chan error                 // a listener that ended by itself
+	places  *places
+	current atomic.Pointer[generation]     // nil once the server is closed
+	limits  atomic.Pointer[runtime.Limits] // those of current
+	failed  chan error                     // a listener that ended by itself
 
 	reloading sync.Mutex // one reload at a time; loading may take long, so mu is not held
 	mu        sync.Mutex
@@ -81,8 +83,9 @@ func newServer(cfg Config, load func(path string) (site, error)) (*Server, error
 		cfg.DrainTimeout = defaultDrainTimeout
 	}
 	s := &Server{cfg: cfg, load: load, log: cfg.Log, failed: make(chan error, 1)}
-	s.http1 = http1.New(http1.Config{Handle: s.handle, Log: cfg.Log})
-	s.http2 = newHTTP2Front(s.handle, cfg.Log)
+	s.places = newPlaces(s.limits.Load, cfg.Log)
+	s.http1 = http1.New(http1.Config{Handle: s.handle, Log: cfg.Log, Limits: s.limits.Load})
+	s.http2 = newHTTP2Front(s.handle, cfg.Log, s.limits.Load)
 	next, err := s.load(cfg.Site)
 	if err != nil {
 		return nil, err
@@ -208,6 +211,8 @@ func (s *Server) install(next site) error {
 		next.Close()
 		return err
 	}
+	limits := next.Limits()
+	s.limits.Store(&limits)
 	next.Start()
 	s.current.Store(newGeneration(next))
 	if before != nil {

@@ -28,6 +28,7 @@ type fakeSite struct {
 	panics    bool
 	listeners []runtime.Listener // in front of listen
 	proxying  runtime.Proxying
+	limits    func(*runtime.Limits) // changes the defaults; may be nil
 	running   atomic.Int64
 	started   atomic.Bool
 	closed    atomic.Bool
@@ -79,6 +80,14 @@ func (f *fakeSite) Listeners() []runtime.Listener {
 }
 
 func (f *fakeSite) Proxying() runtime.Proxying { return f.proxying }
+
+func (f *fakeSite) Limits() runtime.Limits {
+	l := runtime.DefaultLimits()
+	if f.limits != nil {
+		f.limits(&l)
+	}
+	return l
+}
 
 func (f *fakeSite) Start() { f.started.Store(true) }
 

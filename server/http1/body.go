@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"luaserve/runtime"
 )
 
 // body reads a request body from the connection: a fixed number of bytes, or chunks. A
@@ -164,8 +166,8 @@ func (b *body) nextChunk() error {
 	if c, err := b.c.readByte(); err != nil || c != '\n' || digits == 0 {
 		return orChunk(err)
 	}
-	if b.total += size; b.total > b.c.srv.limits.BodyBytes {
-		return fmt.Errorf("the request body is longer than %d bytes", b.c.srv.limits.BodyBytes)
+	if b.total += size; b.total > b.c.limits.BodyBytes {
+		return fmt.Errorf("%w: more than %d bytes", runtime.ErrBodyTooLarge, b.c.limits.BodyBytes)
 	}
 	if size == 0 {
 		return b.trailer()

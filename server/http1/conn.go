@@ -22,7 +22,8 @@ type conn struct {
 	head head
 	body *body // nil without one
 
-	finished bool // the request is over, its answer perhaps not all sent
+	finished bool            // the request is over, its answer perhaps not all sent
+	limits   *runtime.Limits // as they were when the request began
 
 	served int64         // requests that were answered
 	idle   time.Duration // for the next request, as the last one had it
@@ -39,7 +40,7 @@ func (s *Server) serveConn(rwc net.Conn, peer runtime.Connection, last func() bo
 	c := connPool.Get().(*conn)
 	c.srv, c.rwc, c.r, c.w = s, rwc, 0, 0
 	c.peer, c.last = peer, last
-	c.served, c.idle = 0, s.timeouts.Idle
+	c.served, c.idle = 0, 0
 	c.out.reset(rwc)
 	panicked := true
 	defer func() {
@@ -52,7 +53,7 @@ func (s *Server) serveConn(rwc net.Conn, peer runtime.Connection, last func() bo
 			c.watch.stop(c)
 			return
 		}
-		c.rwc, c.body, c.last = nil, nil, nil
+		c.rwc, c.body, c.last, c.limits = nil, nil, nil, nil
 		c.peer = runtime.Connection{}
 		c.head.reset()
 		if cap(c.buf) <= 16<<10 {
@@ -107,11 +108,14 @@ func (c *conn) finish(reply *runtime.Reply) {
 // readHead reads until the end of a head and parses it.
 func (c *conn) readHead(first bool) error {
 	c.head.reset()
-	timeout := c.idle
-	if first || c.r < c.w {
-		timeout = c.srv.timeouts.Head
-	} else if c.srv.closing.Load() {
-		return io.EOF
+	c.limits = c.srv.limits()
+	waits := !first && c.r == c.w // between two requests
+	timeout := c.limits.HeaderTimeout
+	if waits {
+		timeout = c.idle
+		if c.srv.closing.Load() {
+			return io.EOF
+		}
 	}
 	c.rwc.SetReadDeadline(time.Now().Add(timeout))
 	c.srv.setIdle(c.rwc, true)
@@ -120,21 +124,22 @@ func (c *conn) readHead(first bool) error {
 		if c.skipEmptyLines() && !begun {
 			begun = true
 			c.srv.setIdle(c.rwc, false)
-			if timeout != c.srv.timeouts.Head {
-				c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Head))
+			if waits {
+				c.limits = c.srv.limits() // there may have been a reload
+				c.rwc.SetReadDeadline(time.Now().Add(c.limits.HeaderTimeout))
 			}
 		}
-		if n := headEnd(c.buf[c.r:c.w], seen); n > c.srv.limits.HeadBytes {
+		if n := headEnd(c.buf[c.r:c.w], seen); n > c.limits.HeaderBytes {
 			return c.tooLong()
 		} else if n > 0 {
 			text := string(c.buf[c.r : c.r+n])
 			c.r += n
-			if err := c.head.parse(text, c.srv.limits); err != nil {
+			if err := c.head.parse(text, c.limits); err != nil {
 				return err
 			}
 			return nil
 		}
-		if seen = c.w - c.r; seen > c.srv.limits.HeadBytes {
+		if seen = c.w - c.r; seen > c.limits.HeaderBytes {
 			return c.tooLong()
 		}
 		if err := c.fill(); err != nil {
@@ -148,7 +153,7 @@ func (c *conn) readHead(first bool) error {
 
 // tooLong says which part of an endless head is too long.
 func (c *conn) tooLong() error {
-	if line, _, _, ok := cutLine(string(c.buf[c.r:c.w])); !ok || len(line) > c.srv.limits.TargetBytes+64 {
+	if line, _, _, ok := cutLine(string(c.buf[c.r:c.w])); !ok || len(line) > c.limits.TargetBytes+64 {
 		return &headError{414, "HTTP/1.1", "the request line is too long"}
 	}
 	return &headError{431, "HTTP/1.1", "the request head is too long"}
@@ -199,7 +204,7 @@ func (c *conn) read(p []byte) (int, error) {
 
 // await sets the deadline for the next bytes of the body, unless that is stopped.
 func (c *conn) await() error {
-	c.rwc.SetReadDeadline(time.Now().Add(c.srv.timeouts.Body))
+	c.rwc.SetReadDeadline(time.Now().Add(c.limits.BodyTimeout))
 	if c.body.over.Load() {
 		return errOver
 	}

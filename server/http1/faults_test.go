@@ -219,7 +219,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	}
 	addr, _ := start(t, fmt.Sprintf(`actions = when(request.path:eq "/file", { docroot %q, static() }, { function(vr)
 	  if vr:handle_direct() then vr.resp.status = 200; vr.out:add(("x"):rep(%d)) end
-	end })`, dir, size), http1.Config{Timeouts: http1.Timeouts{Write: 1500 * time.Millisecond}})
+	end })`, dir, size), http1.Config{Limits: limits(func(l *runtime.Limits) { l.WriteTimeout = 1500 * time.Millisecond })})
 	for _, target := range []string{"/memory", "/file"} {
 		c := dial(t, addr)
 		c.(*net.TCPConn).SetReadBuffer(64 << 10)

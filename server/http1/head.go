@@ -26,37 +26,6 @@ type headError struct {
 
 func (e *headError) Error() string { return e.msg }
 
-// The limits of a request head.
-const (
-	DefaultTargetBytes = 8 << 10
-	DefaultHeadBytes   = 64 << 10
-	DefaultFields      = 100
-)
-
-// Limits bound what one request may ask for; 0 means the default.
-type Limits struct {
-	TargetBytes int   // length of the request target, default [DefaultTargetBytes]
-	HeadBytes   int   // length of the whole head, default [DefaultHeadBytes]
-	Fields      int   // number of header fields, default [DefaultFields]
-	BodyBytes   int64 // length of the body, default 10 GiB
-}
-
-func (l Limits) withDefaults() Limits {
-	if l.TargetBytes == 0 {
-		l.TargetBytes = DefaultTargetBytes
-	}
-	if l.HeadBytes == 0 {
-		l.HeadBytes = DefaultHeadBytes
-	}
-	if l.Fields == 0 {
-		l.Fields = DefaultFields
-	}
-	if l.BodyBytes == 0 {
-		l.BodyBytes = 10 << 30
-	}
-	return l
-}
-
 // reset forgets the request, so that nothing of it is held or mistaken for the next one's.
 func (h *head) reset() {
 	clear(h.fields)
@@ -82,7 +51,7 @@ func headEnd(b []byte, from int) int {
 }
 
 // parseHead reads a head: request line, fields, empty line. text must be all of it.
-func (h *head) parse(text string, limits Limits) *headError {
+func (h *head) parse(text string, limits *runtime.Limits) *headError {
 	h.fields, h.host = h.fields[:0], ""
 	line, rest, crlf, ok := cutLine(text)
 	if !ok {
@@ -108,7 +77,7 @@ func (h *head) parse(text string, limits Limits) *headError {
 		if err := h.parseField(line); err != nil {
 			return err
 		}
-		if len(h.fields) > limits.Fields {
+		if len(h.fields) > limits.HeaderCount {
 			return &headError{431, h.proto, "too many header fields"}
 		}
 	}
@@ -239,7 +208,7 @@ func validName(name string) bool {
 func trimSpace(s string) string { return strings.TrimRight(strings.TrimLeft(s, " \t"), " ") }
 
 // interpret reads the fields that say how the message goes on.
-func (h *head) interpret(limits Limits) *headError {
+func (h *head) interpret(limits *runtime.Limits) *headError {
 	h.contentLength, h.expectContinue = 0, false
 	h.keepAlive = h.proto == "HTTP/1.1"
 	hosts, lengths, encodings := 0, 0, 0
@@ -308,7 +277,7 @@ func (h *head) connection(value string) {
 	}
 }
 
-func (h *head) length(value string, limits Limits) *headError {
+func (h *head) length(value string, limits *runtime.Limits) *headError {
 	if value == "" {
 		return h.bad("the Content-Length is empty")
 	}

@@ -13,43 +13,23 @@ import (
 	"luaserve/runtime"
 )
 
-// Timeouts bound how long a connection waits; 0 means the default.
-type Timeouts struct {
-	Head  time.Duration // for a whole request head, default 20 s
-	Body  time.Duration // for the next bytes of a request body, default 60 s
-	Idle  time.Duration // between two requests, default 75 s
-	Write time.Duration // for progress in sending the answer, default 60 s
-}
-
-func (t Timeouts) withDefaults() Timeouts {
-	for _, d := range []struct {
-		value    *time.Duration
-		fallback time.Duration
-	}{{&t.Head, 20 * time.Second}, {&t.Body, time.Minute}, {&t.Idle, 75 * time.Second}, {&t.Write, time.Minute}} {
-		if *d.value == 0 {
-			*d.value = d.fallback
-		}
-	}
-	return t
-}
-
 // Config says how a [Server] serves.
 type Config struct {
 	// Handle answers one request; see [runtime.Program.Handle]. It is called concurrently.
-	Handle   func(runtime.Exchange) *runtime.Reply
-	Log      *slog.Logger // nil means slog.Default()
-	Limits   Limits
-	Timeouts Timeouts
+	Handle func(runtime.Exchange) *runtime.Reply
+	Log    *slog.Logger // nil means slog.Default()
+	// Limits is asked when a connection begins and when a request does, concurrently, so
+	// that it can follow a reload; nil means [runtime.DefaultLimits].
+	Limits func() *runtime.Limits
 }
 
 // Server serves HTTP/1.0 and HTTP/1.1 on connections that somebody else accepts. It is safe for concurrent use.
 type Server struct {
-	handle   func(runtime.Exchange) *runtime.Reply
-	log      *slog.Logger
-	limits   Limits
-	timeouts Timeouts
-	clock    clock
-	closing  atomic.Bool
+	handle  func(runtime.Exchange) *runtime.Reply
+	log     *slog.Logger
+	limits  func() *runtime.Limits
+	clock   clock
+	closing atomic.Bool
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool // true while idle
@@ -58,12 +38,13 @@ type Server struct {
 
 // New returns a server.
 func New(cfg Config) *Server {
-	s := &Server{
-		handle: cfg.Handle, log: cfg.Log, limits: cfg.Limits.withDefaults(), timeouts: cfg.Timeouts.withDefaults(),
-		conns: map[net.Conn]bool{},
-	}
+	s := &Server{handle: cfg.Handle, log: cfg.Log, limits: cfg.Limits, conns: map[net.Conn]bool{}}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.limits == nil {
+		limits := runtime.DefaultLimits()
+		s.limits = func() *runtime.Limits { return &limits }
 	}
 	return s
 }

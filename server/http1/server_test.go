@@ -47,6 +47,13 @@ func start(t *testing.T, script string, cfg http1.Config) (addr string, srv *htt
 	return l.Addr().String(), srv
 }
 
+// limits returns the limits of a script that changes some.
+func limits(change func(*runtime.Limits)) func() *runtime.Limits {
+	l := runtime.DefaultLimits()
+	change(&l)
+	return func() *runtime.Limits { return &l }
+}
+
 // acceptAll has srv serve the connections of l until one of them is closed.
 func acceptAll(l net.Listener, srv *http1.Server) {
 	for {
@@ -220,19 +227,19 @@ func TestIncompleteHTTP10AnswerIsReset(t *testing.T) {
 }
 
 func TestSlowHeadIsEnded(t *testing.T) {
-	addr, _ := start(t, `actions = respond "x"`, http1.Config{Timeouts: http1.Timeouts{Head: 100 * time.Millisecond}})
+	addr, _ := start(t, `actions = respond "x"`, http1.Config{Limits: limits(func(l *runtime.Limits) { l.HeaderTimeout = 100 * time.Millisecond })})
 	if got := talk(t, addr, "GET / HTTP/1.1\r\nHost"); !strings.Contains(got, " 408 ") {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestLimits(t *testing.T) {
-	addr, _ := start(t, echo, http1.Config{Limits: http1.Limits{HeadBytes: 1000, BodyBytes: 10}})
+	addr, _ := start(t, echo, http1.Config{Limits: limits(func(l *runtime.Limits) { l.HeaderBytes, l.BodyBytes = 1000, 10 })})
 	for send, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n":                                   " 431 ",
 		"GET /2 HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 2000) + "\r\n\r\n":                                  " 431 ", // in one read
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n":                                                    " 413 ",
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n":               " 400 ",
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n":               " 413 ",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;" + strings.Repeat("x", 100) + "\r\na\r\n": " 400 ",
 	} {
 		if got := talk(t, addr, send); !strings.Contains(got, want) {

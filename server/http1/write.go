@@ -156,7 +156,7 @@ func (w *writer) end(trailer []runtime.Field) error {
 // counts as answered, for a limit.con or in a status page.
 func (c *conn) respond(reply *runtime.Reply) bool {
 	h, w := &c.head, &c.out
-	w.timeout = c.srv.timeouts.Write
+	w.timeout = c.limits.WriteTimeout
 	if reply.Upgrade() != "" {
 		c.upgrade(reply)
 		return false
@@ -205,7 +205,7 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 // mayGoOn counts an answer and reports whether the script lets the connection have another.
 func (c *conn) mayGoOn(reply *runtime.Reply) bool {
 	idle, requests := reply.KeepAlive()
-	if c.idle = c.srv.timeouts.Idle; idle > 0 {
+	if c.idle = c.limits.IdleTimeout; idle > 0 {
 		c.idle = idle
 	}
 	c.served++
@@ -292,7 +292,7 @@ func appendStatus(b []byte, status int) []byte {
 }
 
 func (c *conn) writeContinue() error {
-	c.rwc.SetWriteDeadline(time.Now().Add(c.srv.timeouts.Write))
+	c.rwc.SetWriteDeadline(time.Now().Add(c.limits.WriteTimeout))
 	_, err := io.WriteString(c.rwc, "HTTP/1.1 100 Continue\r\n\r\n")
 	return err
 }
@@ -313,7 +313,7 @@ func (c *conn) refuse(e *headError) {
 	if c.head.method != "HEAD" {
 		b = append(b, page...)
 	}
-	c.out.timeout = c.srv.timeouts.Write
+	c.out.timeout = c.limits.WriteTimeout
 	c.out.buf = b
 	c.out.flush()
 	c.lingeringClose()
