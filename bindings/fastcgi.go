@@ -56,6 +56,7 @@ func newFastCGIBackend(b *runtime.Builder, args runtime.Args) (*fastcgiBackend, 
 	}
 	client := fcgi.NewClient(fcgi.Config{Config: config})
 	b.OnClose(func() { client.Close() })
+	showPool(b, socket, client.Idle)
 	backend := &fastcgiBackend{client: client, address: socket, options: newCGIOptions(b, additions)}
 	backend.middleware, _ = b.Value(FastCGIMiddleware{}).(gofast.Middleware)
 	return backend, nil

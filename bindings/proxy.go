@@ -42,6 +42,7 @@ func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	}
 	client := httpproxy.NewClient(httpproxy.Config{Config: config})
 	b.OnClose(client.Close)
+	showPool(b, socket, client.Idle)
 	p := &proxyUpstream{client: client, address: socket, host: config.Address, upgrades: upgrades}
 	if config.Network == "unix" {
 		p.host = "localhost"

@@ -72,6 +72,26 @@ func speak(t *testing.T, addr, request string) (net.Conn, *bufio.Reader) {
 	return c, bufio.NewReader(c)
 }
 
+func TestIdleConnectionsAreMeasured(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+	t.Cleanup(up.Close)
+	address := up.Listener.Addr().String()
+	site := luaScript(t, fmt.Sprintf(`actions = { when(request.path:eq "/metrics", { status.metrics() }), when(request.path:eq "/other", { proxy %q }), proxy %q }`, address, address))
+	metric := func() string {
+		_, after, _ := strings.Cut(text(site.get("/metrics")), "\nluaserve_backend_idle_connections{backend=\""+address+"\"} ")
+		n, _, _ := strings.Cut(after, "\n")
+		return n
+	}
+	for i, target := range []string{"", "/", "/other"} {
+		if target != "" {
+			text(site.get(target))
+		}
+		if got := metric(); got != fmt.Sprint(i) {
+			t.Errorf("behind %q: %q idle connections, want %d", target, got, i)
+		}
+	}
+}
+
 // What a client sends, what the upstream gets.
 func TestProxyRequests(t *testing.T) {
 	heads := make(chan string, 1)

@@ -27,6 +27,7 @@ type programStats struct {
 	rest     vhostCounts // of the requests that belong to no named vhost
 	balanced *balancers
 	lua      *runtime.LuaStats
+	pools    *backendPools
 
 	mu     sync.Mutex
 	recent []counts // one a second, the oldest first
@@ -107,9 +108,9 @@ const recentSeconds = 5
 
 // statsOf returns the counters of the program; the first call has them count.
 func statsOf(b *runtime.Builder) *programStats {
-	balanced := balancersOf(b)
+	balanced, pools := balancersOf(b), poolsOf(b)
 	return b.Shared(programStatsKey{}, func() any {
-		s := &programStats{started: time.Now(), vhost: b.Option(optionStatusVhost), balanced: balanced, lua: b.LuaStats()}
+		s := &programStats{started: time.Now(), vhost: b.Option(optionStatusVhost), balanced: balanced, lua: b.LuaStats(), pools: pools}
 		s.recent = []counts{s.counts()}
 		b.Observe(runtime.Observer{Begin: s.begin, End: s.end})
 		b.Background(s.sample)
@@ -174,6 +175,7 @@ type snapshot struct {
 	OneState           string // the place in the script that forced a single Lua state
 	Vhosts             []*vhostCounts
 	Lua                *runtime.LuaStats
+	Pools              *backendPools
 	Balancers          []balancerStatus
 
 	before counts // some seconds ago
@@ -185,7 +187,7 @@ func (s *programStats) snapshot(p *runtime.Program) *snapshot {
 	snap := &snapshot{counts: s.counts(), InFlight: s.inFlight.Load(), Uptime: time.Since(s.started), Started: s.started,
 		Memory: memory[0].Value.Uint64(), Heap: memory[1].Value.Uint64(),
 		Goroutines: goruntime.NumGoroutine(), CPUs: goruntime.GOMAXPROCS(0), GoVersion: goruntime.Version(),
-		Script: p.Name(), Addresses: addresses(p), Vhosts: s.all(), Lua: s.lua, Balancers: s.balanced.status()}
+		Script: p.Name(), Addresses: addresses(p), Vhosts: s.all(), Lua: s.lua, Pools: s.pools, Balancers: s.balanced.status()}
 	snap.Requests = snap.requests()
 	var forced *runtime.Pos
 	if snap.States, forced = p.States(); forced != nil {

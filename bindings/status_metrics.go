@@ -35,6 +35,7 @@ func metricsText(s *snapshot) string {
 	single("luaserve_request_bytes_total", "counter", "Bytes received, reckoned as HTTP/1.1 with headers.", float64(s.In))
 	writeDurations(&b, s)
 	writeBalancers(&b, s.Balancers)
+	s.Pools.writeMetrics(&b)
 	single("luaserve_start_time_seconds", "gauge", "When the script was loaded, in seconds since 1970.", float64(s.Started.UnixMilli())/1e3)
 	single("luaserve_uptime_seconds", "gauge", "Time since the script was loaded.", float64(s.Uptime.Milliseconds())/1e3)
 	single("luaserve_lua_states", "gauge", "Lua states of the script, 0 when no request calls Lua.", float64(s.States))
@@ -55,8 +56,7 @@ func (c *vhostCounts) label() string {
 	if c.name == "" {
 		return ""
 	}
-	escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(c.name)
-	return `vhost="` + escaped + `",`
+	return "vhost=" + labelText(c.name) + ","
 }
 
 func writeDurations(b *strings.Builder, s *snapshot) {

@@ -45,6 +45,14 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Idle returns how many connections are kept for later requests.
+func (c *Client) Idle() int {
+	if c.pool == nil {
+		return 0
+	}
+	return c.pool.Len()
+}
+
 // Do sends a request and returns when the head of the response is there. The caller must
 // close the response's Body. When ctx ends, at any time until Body was read to its end, the
 // connection is closed and what is waiting returns.

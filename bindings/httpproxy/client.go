@@ -39,6 +39,9 @@ func NewClient(config Config) *Client {
 // but no connection is kept any more.
 func (c *Client) Close() { c.pool.Close() }
 
+// Idle returns how many connections are kept for later requests.
+func (c *Client) Idle() int { return c.pool.Len() }
+
 // Do sends a request and returns when the head of the response is there. The caller must
 // close the response's Body. When ctx ends, at any time until Body was read to its end, the
 // connection is closed and what is waiting for the upstream returns.
