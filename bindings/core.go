@@ -92,15 +92,6 @@ func setupWorkers(_ *runtime.Builder, args runtime.Args) error {
 	return nil
 }
 
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
-}
-
 func controlActions() []runtime.ActionDef {
 	return []runtime.ActionDef{
 		{Name: "list", New: newList,
