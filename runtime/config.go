@@ -27,26 +27,6 @@ const (
 	accessVariable // request.path
 )
 
-// named is where a name was found: header in the globals, add behind header.
-type named struct {
-	kind     accessKind
-	of, name string
-}
-
-// once returns the object that stands for a name, made the first time: a large script
-// names request.path a hundred thousand times.
-func (l *load) once(n named, make func() *lua.LUserData) *lua.LUserData {
-	if l == nil {
-		return make()
-	}
-	ud := l.objects[n]
-	if ud == nil {
-		ud = make()
-		l.objects[n] = ud
-	}
-	return ud
-}
-
 func (a *accessor) String() string {
 	switch {
 	case a.kind == accessAction:
@@ -328,17 +308,6 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 	}
 	return node, err
 }
-
-// noteChain remembers a when whose else is a when for the end of the load.
-func (b *Builder) noteChain(n *Node) {
-	if _, ok := n.Act.(*When); ok && b.mayIndex() && elseWhen(n) != nil {
-		b.load.chains = append(b.load.chains, n)
-	}
-}
-
-// mayIndex reports whether lists and chains get an index: not those that are made for one
-// request.
-func (b *Builder) mayIndex() bool { return b.load != nil && !b.prog.oneByOne }
 
 func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 	reg := b.prog.registry

@@ -328,3 +328,23 @@ func (p *Program) readScript(file string) (src []byte, name string, err error) {
 	}
 	return src, file, nil
 }
+
+// named is where a name was found: header in the globals, add behind header.
+type named struct {
+	kind     accessKind
+	of, name string
+}
+
+// once returns the object that stands for a name, made the first time: a large script
+// names request.path a hundred thousand times.
+func (l *load) once(n named, make func() *lua.LUserData) *lua.LUserData {
+	if l == nil {
+		return make()
+	}
+	ud := l.objects[n]
+	if ud == nil {
+		ud = make()
+		l.objects[n] = ud
+	}
+	return ud
+}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/parse"
@@ -29,8 +28,7 @@ const (
 	minPiece    = 256
 	maxPiece    = 16 << 10
 	maxNames    = 100 // that a piece may use
-
-	piecesAtOnce = 64 // are compiled ahead
+	batchSize   = 16
 )
 
 // scriptPiece is a table constructor of a large script.
@@ -38,13 +36,22 @@ type scriptPiece struct {
 	file   string
 	text   []byte
 	line   int            // of its first byte
-	next   []*scriptPiece // those behind it, which are needed next
 	locals []string       // the local variables of the script that it names
 	concat *lua.LFunction // see compile
+	batch  *pieceBatch
 
 	compiled bool // until it has run
 	proto    *lua.FunctionProto
 	err      error
+}
+
+// pieceBatch is some pieces that are compiled one after another, while the script runs
+// those before.
+type pieceBatch struct {
+	pieces []*scriptPiece
+	next   *pieceBatch
+	once   sync.Once
+	done   sync.WaitGroup
 }
 
 // pieceMark begins the first constant that the function in the place of a piece has.
@@ -66,7 +73,18 @@ func compileInPieces(src []byte, name string, least int, concat *lua.LFunction) 
 	}
 	pieces := make([]*scriptPiece, len(s.pieces))
 	for i, p := range s.pieces {
-		pieces[i] = &scriptPiece{file: name, text: src[p.from:p.to], line: p.line, next: pieces[i+1:], concat: concat}
+		pieces[i] = &scriptPiece{file: name, text: src[p.from:p.to], line: p.line, concat: concat}
+	}
+	var next *pieceBatch
+	for batch := range slices.Chunk(pieces, batchSize) {
+		b := &pieceBatch{pieces: batch}
+		for _, p := range batch {
+			p.batch = b
+		}
+		if next != nil {
+			next.next = b
+		}
+		next = b
 	}
 	left := len(pieces)
 	for i, inner := range proto.FunctionPrototypes {
@@ -115,9 +133,8 @@ func (p *scriptPiece) run(L *lua.LState) int {
 	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}
-	if !p.compiled {
-		p.compileSome()
-	}
+	p.batch.need()
+	p.compile()
 	if p.err != nil {
 		L.Error(lua.LString(p.err.Error()), 0)
 	}
@@ -144,21 +161,22 @@ func closedUpvalue(v lua.LValue) *lua.Upvalue {
 	return u
 }
 
-// compileSome compiles the piece and some of those behind it, on all processors.
-func (p *scriptPiece) compileSome() {
-	batch := append([]*scriptPiece{p}, p.next[:min(len(p.next), piecesAtOnce-1)]...)
-	var next atomic.Int32
-	var wg sync.WaitGroup
-	for range goruntime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(batch); i = next.Add(1) - 1 {
-				batch[i].compile()
-			}
+// need waits until the pieces of the batch are compiled, and has those of the next ones
+// compiled meanwhile.
+func (b *pieceBatch) need() {
+	for ahead, i := b, 0; ahead != nil && i <= goruntime.GOMAXPROCS(0); ahead, i = ahead.next, i+1 {
+		ahead.once.Do(func() {
+			ahead.done.Go(func() {
+				for _, p := range ahead.pieces {
+					p.compile()
+				}
+			})
 		})
 	}
-	wg.Wait()
+	b.done.Wait()
 }
 
+// compile compiles the piece unless it is compiled: it is, but for one that runs again.
 func (p *scriptPiece) compile() {
 	if !p.compiled {
 		p.proto, p.err = p.compileNow()

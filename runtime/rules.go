@@ -244,6 +244,17 @@ func newChain(head *Node) Action {
 	return &c
 }
 
+// noteChain remembers a when whose else is a when for the end of the load.
+func (b *Builder) noteChain(n *Node) {
+	if _, ok := n.Act.(*When); ok && b.mayIndex() && elseWhen(n) != nil {
+		b.load.chains = append(b.load.chains, n)
+	}
+}
+
+// mayIndex reports whether lists and chains get an index: not those that are made for one
+// request.
+func (b *Builder) mayIndex() bool { return b.load != nil && !b.prog.oneByOne }
+
 // indexChains turns the chains of a script into such with an index. It comes last, because
 // the parts of a chain are made before its head is known.
 func (l *load) indexChains() {
