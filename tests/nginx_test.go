@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"luaserve/tests/backend"
 )
 
 // TestNginx has a real nginx as the upstream of proxy, over TCP and over a unix socket.
@@ -73,7 +75,7 @@ func startNginx(t *testing.T) *nginx {
 	if err != nil {
 		binary = "/usr/sbin/nginx"
 		if _, err := os.Stat(binary); err != nil {
-			notInstalled(t, "nginx is not installed (Debian: nginx-light)")
+			backend.Missing(t, "nginx is not installed (Debian: nginx-light)")
 		}
 	}
 	n := &nginx{binary: binary, dir: shortDir(t), tcp: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
@@ -85,16 +87,6 @@ func startNginx(t *testing.T) *nginx {
 	n.start(t)
 	t.Cleanup(func() { n.stop() })
 	return n
-}
-
-// notInstalled ends a test whose server is not installed: it is skipped, or fails when
-// LUASERVE_REQUIRE_BACKENDS=1.
-func notInstalled(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("LUASERVE_REQUIRE_BACKENDS") == "1" {
-		t.Fatalf("%s, and LUASERVE_REQUIRE_BACKENDS is 1", what)
-	}
-	t.Skip(what)
 }
 
 // configure writes the configuration; generation tells it from others.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"luaserve/tests/backend"
 )
 
 // wsgiBackends are the ways to one WSGI application. uWSGI's HTTP socket gives an application
@@ -109,10 +111,7 @@ func startUWSGI(t *testing.T, sockets []string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("uwsgi", append([]string{"--plugin", "python3", "--processes", "2", "--master", "--need-app"}, args...)...)
 	if cmd.Err != nil {
-		if os.Getenv("LUASERVE_REQUIRE_BACKENDS") == "1" {
-			t.Fatalf("%v, and LUASERVE_REQUIRE_BACKENDS is 1", cmd.Err)
-		}
-		t.Skip("uwsgi is not installed (Debian: uwsgi-core uwsgi-plugin-python3)")
+		backend.Missing(t, "uwsgi is not installed (Debian: uwsgi-core uwsgi-plugin-python3)")
 	}
 	log := &logBuffer{}
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
