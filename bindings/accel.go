@@ -34,7 +34,7 @@ var accelKept = []string{"Content-Type", "Content-Disposition", "Accept-Ranges",
 
 func newAccelRedirect(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	inner := args.Action(0)
-	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+	return runtime.Containing(func(vr *runtime.VRequest) error {
 		method := vr.Request.Method
 		defer func() { vr.Request.Method = method }() // the log tells what the client sent
 		for n := 0; vr.HasResponse(); n++ {
@@ -58,7 +58,7 @@ func newAccelRedirect(_ *runtime.Builder, args runtime.Args) (runtime.Action, er
 			giveBack(vr, kept)
 		}
 		return nil
-	}), nil
+	}, runtime.Child{Action: inner}), nil
 }
 
 // takeBack makes a request unanswered again and returns the fields of its answer that stay.

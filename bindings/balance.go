@@ -120,6 +120,15 @@ func (b *balance) Run(vr *runtime.VRequest) error {
 	return last
 }
 
+// Children returns the actions of the backends, by their names.
+func (b *balance) Children() []runtime.Child {
+	out := make([]runtime.Child, len(b.actions))
+	for i, a := range b.actions {
+		out[i] = runtime.Child{Label: b.pool.Name(i), Action: a}
+	}
+	return out
+}
+
 // again reports whether the request may go to another backend, and makes its body whole for that.
 func (b *balance) again(vr *runtime.VRequest, f fault, seen int64) bool {
 	switch {

@@ -3,6 +3,7 @@ package bindings
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"luaserve/runtime"
 )
@@ -75,6 +76,7 @@ func (n *networks[T]) find(a netip.Addr) (value T, ok bool) {
 
 func newMapCIDR(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	var nets networks[runtime.Action]
+	var inside []runtime.Child
 	for _, p := range args.Pairs(0) {
 		act, err := actionOf(p)
 		if err != nil {
@@ -89,11 +91,12 @@ func newMapCIDR(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 				return nil, err
 			}
 		}
+		inside = append(inside, runtime.Child{Label: strings.Join(keys, ", "), Action: act})
 	}
-	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+	return runtime.Containing(func(vr *runtime.VRequest) error {
 		if act, ok := nets.find(vr.Con.Remote.Addr()); ok {
 			return act.Run(vr)
 		}
 		return nil
-	}), nil
+	}, inside...), nil
 }

@@ -2,6 +2,8 @@ package bindings
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"luaserve/runtime"
 )
@@ -164,9 +166,15 @@ func actionOf(p runtime.Pair) (runtime.Action, error) {
 	return node, nil
 }
 
+// given leaves out the actions that the script did not give.
+func given(children ...runtime.Child) []runtime.Child {
+	return slices.DeleteFunc(children, func(c runtime.Child) bool { return c.Action == nil })
+}
+
 func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	pattern := args.Pattern(0)
 	byKey := map[string]runtime.Action{}
+	var inside []runtime.Child
 	for _, p := range args.Pairs(1) {
 		act, err := actionOf(p)
 		if err != nil {
@@ -179,8 +187,9 @@ func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		for _, k := range keys {
 			byKey[k] = act
 		}
+		inside = append(inside, runtime.Child{Label: strings.Join(keys, ", "), Action: act})
 	}
-	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+	return runtime.Containing(func(vr *runtime.VRequest) error {
 		act, ok := byKey[pattern.Eval(vr, nil)]
 		if !ok {
 			act = byKey["default"]
@@ -189,7 +198,7 @@ func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 			return nil
 		}
 		return act.Run(vr)
-	}), nil
+	}, inside...), nil
 }
 
 // newNothing makes an action that is accepted and has nothing to do.

@@ -55,7 +55,7 @@ func newLimit(name string, counter func(limit int64) admit) func(*runtime.Builde
 			return nil, fmt.Errorf("limit: expected a number of at least 1, got %s", args.Value(0))
 		}
 		admit := counter(limit)
-		return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+		return runtime.Containing(func(vr *runtime.VRequest) error {
 			if vr.IsHandled() {
 				return nil
 			}
@@ -69,7 +69,7 @@ func newLimit(name string, counter func(limit int64) admit) func(*runtime.Builde
 			}
 			deny(vr, http.StatusServiceUnavailable)
 			return nil
-		}), nil
+		}, given(runtime.Child{Label: "action", Action: beyond})...), nil
 	}
 }
 

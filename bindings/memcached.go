@@ -109,7 +109,7 @@ func newMemcachedLookup(b *runtime.Builder, args runtime.Args) (runtime.Action, 
 	}
 	hit, miss := args.Action(1), args.Action(2)
 	types := b.Option("mime_types")
-	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+	return runtime.Containing(func(vr *runtime.VRequest) error {
 		if vr.IsHandled() {
 			return nil
 		}
@@ -124,7 +124,7 @@ func newMemcachedLookup(b *runtime.Builder, args runtime.Args) (runtime.Action, 
 			return nil
 		}
 		return then.Run(vr)
-	}), nil
+	}, given(runtime.Child{Label: "hit", Action: hit}, runtime.Child{Label: "miss", Action: miss})...), nil
 }
 
 // lookup returns what is stored for a request, nil when there is nothing.

@@ -29,6 +29,7 @@ const defaultKey = "default"
 
 func newVhostMap(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	hosts := map[string]runtime.Action{}
+	var inside []runtime.Child
 	for _, p := range args.Pairs(0) {
 		name, ok := p.Key.Str()
 		if !ok {
@@ -43,9 +44,10 @@ func newVhostMap(b *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 			return nil, fmt.Errorf("the host %q is there twice", name)
 		}
 		hosts[name] = act
+		inside = append(inside, runtime.Child{Label: name, Action: act})
 	}
 	fallback, debug := hosts[defaultKey], b.Option("vhost.debug")
-	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+	return runtime.Containing(func(vr *runtime.VRequest) error {
 		act, entry := hosts[vr.Request.URI.Host], vr.Request.URI.Host
 		if act == nil {
 			act, entry = fallback, defaultKey
@@ -57,7 +59,7 @@ func newVhostMap(b *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 			return nil
 		}
 		return act.Run(vr)
-	}), nil
+	}, inside...), nil
 }
 
 func logHost(vr *runtime.VRequest, entry string, found bool) {
@@ -71,6 +73,7 @@ func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, er
 	var regexes []*runtime.Regex
 	var acts []runtime.Action
 	var fallback runtime.Action
+	var inside []runtime.Child
 	for _, p := range args.Pairs(0) {
 		expr, ok := p.Key.Str()
 		if !ok {
@@ -80,6 +83,7 @@ func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, er
 		if err != nil {
 			return nil, err
 		}
+		inside = append(inside, runtime.Child{Label: expr, Action: act})
 		if expr == defaultKey {
 			fallback = act
 			continue
@@ -91,7 +95,7 @@ func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, er
 		regexes, acts = append(regexes, re), append(acts, act)
 	}
 	set, debug := b.RegexSet(regexes), b.Option("vhost.debug")
-	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+	return runtime.Containing(func(vr *runtime.VRequest) error {
 		act, entry := fallback, defaultKey
 		if i := set.Match(vr.Request.URI.Host); i >= 0 {
 			act, entry = acts[i], regexes[i].String()
@@ -103,5 +107,5 @@ func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, er
 			return nil
 		}
 		return act.Run(vr)
-	}), nil
+	}, inside...), nil
 }

@@ -292,6 +292,7 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 			node.Act, err = def.New(b, args)
 		}
 		if err == nil {
+			b.noteAction(node, args.named())
 			b.sayNoEffect("action "+name, def.NoEffect)
 			b.noteChain(node)
 		}
@@ -299,8 +300,10 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		var value any
 		value, err = b.optionValue(reg.defs[index], given)
 		node.Act = &setting{index, value}
+		b.noteAction(node, optionArgument(b, given))
 	} else if b.load != nil && b.load.pluginActions[name] != nil {
 		node.Act, err = b.callPluginAction(L, name, given)
+		b.noteAction(node, numbered(given))
 	} else if _, ok := reg.setups[name]; ok {
 		err = fmt.Errorf("this is a setup: write setup.%s", name)
 	} else {
@@ -323,16 +326,19 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 			return err
 		}
 		b.sayNoEffect("setup "+name, def.NoEffect)
+		b.noteSetup(name, args.named())
 		return nil
 	}
 	if index, ok := reg.options[name]; ok {
 		value, err := b.optionValue(reg.defs[index], given)
 		if err == nil {
 			b.prog.defaults[index] = value
+			b.noteSetup(name, optionArgument(b, given))
 		}
 		return err
 	}
 	if fn := b.load.pluginSetups[name]; fn != nil {
+		b.noteSetup(name, numbered(given))
 		return b.callPluginSetup(L, fn, given)
 	}
 	if _, ok := reg.actions[name]; ok {
@@ -466,8 +472,15 @@ func (st *state) noCondition(L *lua.LState, err error) int {
 
 // noteCondition remembers where a condition was made until something uses it.
 func (b *Builder) noteCondition(L *lua.LState, c *Condition) {
-	if b.load != nil {
-		b.load.unused[c] = callerPos(L)
+	if b.load == nil {
+		return
+	}
+	pos := callerPos(L)
+	b.load.unused[c] = pos
+	if i := b.prog.inspection; i != nil {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.conditions[c] = pos
 	}
 }
 
@@ -495,7 +508,9 @@ func (st *state) combineConditions(op *condOp) lua.LGFunction {
 		if err != nil {
 			st.raise(L, &accessor{kind: accessBare, name: op.name}, b, err)
 		}
-		L.Push(st.handle(combine(op, conds), "condition"))
+		c := combine(op, conds)
+		b.noteCondition(L, c)
+		L.Push(st.handle(c, "condition"))
 		return 1
 	}
 }

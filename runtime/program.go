@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -40,6 +41,9 @@ type Config struct {
 	Host map[string]HostValue
 	// Values are values that modules look up with [Builder.Value].
 	Values map[any]any
+	// Inspect keeps the arguments of all calls for tools (see [Tree.Args], [Program.Setups]).
+	// Servers do without: it takes memory for each action and condition.
+	Inspect bool
 }
 
 // Program is a loaded script: an immutable pipeline with the Lua states that its functions
@@ -74,7 +78,8 @@ type Program struct {
 	luaStats   atomic.Pointer[LuaStats] // nil unless somebody wants them
 	keepAlive  [2]OptionRef             // timeout and requests
 	background background
-	oneByOne   bool // no indexes: what tests compare the others with
+	oneByOne   bool        // no indexes: what tests compare the others with
+	inspection *inspection // nil unless somebody wants to look at the arguments
 
 	filesMu sync.Mutex
 	files   []string // the scripts that were read
@@ -144,6 +149,9 @@ func newProgram(cfg Config) (*Program, error) {
 	if p.maxBody == 0 {
 		p.maxBody = 64 << 20
 	}
+	if cfg.Inspect {
+		p.inspection = newInspection()
+	}
 	p.requests.New = func() any { return &VRequest{} }
 	for _, def := range reg.defs {
 		p.defaults = append(p.defaults, def.Default)
@@ -187,6 +195,10 @@ func (p *Program) load(file string) error {
 		}
 	}
 	p.warnings = l.warnings()
+	if p.inspection != nil {
+		p.inspection.pluginActions = slices.Sorted(maps.Keys(l.pluginActions))
+		p.inspection.pluginSetups = slices.Sorted(maps.Keys(l.pluginSetups))
+	}
 	for _, w := range p.warnings {
 		p.log.Warn(w.Msg, "pos", w.Pos.String())
 	}
