@@ -20,7 +20,7 @@ func cgiModule() *runtime.Module {
 		Name: "cgi",
 		Doc:  "Answers requests by CGI programs (CGI/1.1, RFC 3875).",
 		Actions: []runtime.ActionDef{{
-			Name: "cgi", New: newCGI,
+			Name: "cgi", New: newCGI, Backend: runtime.Answers,
 			Doc: "Answers the request by a program, a process for each request. Without a program it runs the file that the URL is mapped to; what the URL has behind that file becomes PATH_INFO. " +
 				"Such a file must lie below the document root, also behind symbolic links, and be a regular file that may be read and executed: otherwise the answer is 403, or 404 when there is none. " +
 				"The program gets the variables of CGI/1.1, PATH and what the options add, and nothing else of the server's environment; the request body on stdin; and the directory that it lies in as working directory. " +

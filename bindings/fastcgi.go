@@ -23,7 +23,7 @@ func fastcgiModule() *runtime.Module {
 			Example:  "setup.fastcgi.log_plain_errors(true)",
 		}},
 		Actions: []runtime.ActionDef{{
-			Name: "fastcgi", New: newFastCGI,
+			Name: "fastcgi", New: newFastCGI, Backend: runtime.Answers,
 			Doc: "Answers the request by a FastCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504.",
 			Example: `actions = { docroot "/var/www", fastcgi "unix:/run/php.sock" }`,

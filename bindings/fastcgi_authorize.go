@@ -15,7 +15,7 @@ import (
 
 func authorizeAction() runtime.ActionDef {
 	return runtime.ActionDef{
-		Name: "fastcgi.authorize", New: newAuthorize,
+		Name: "fastcgi.authorize", New: newAuthorize, Backend: runtime.Decides,
 		Doc: "Asks a FastCGI application in the role of an authorizer whether the request may go on (FastCGI 6.3). When it answers with the status 200, it may: " +
 			"the header fields of that answer named Variable-NAME become entries NAME of the environment, and the next action runs. " +
 			"Any other answer is the answer to the request. The application does not see the body of the request. " +

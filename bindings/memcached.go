@@ -37,7 +37,7 @@ func memcachedModule() *runtime.Module {
 						`"maxsize": bytes above which a value is a miss (1048576); "headers": false. "flags" and "ttl" may be there, so that both actions can have the same options`},
 					{Name: "hit", Type: runtime.TAction, Optional: true, Doc: "what to run when the request was answered"},
 					{Name: "miss", Type: runtime.TAction, Optional: true, Doc: "what to run when it was not"}}},
-			{Name: "memcached.store", New: newMemcachedStore,
+			{Name: "memcached.store", New: newMemcachedStore, Backend: runtime.Decides,
 				Doc: "Stores the body of the answer to a GET when all of it has been sent; put it behind what answers the request. " +
 					"Stored are complete answers of status 200, as they are behind the filters before it. " +
 					"Not stored are those that say they are for one client (Set-Cookie, Cache-Control: private or no-store), where lighttpd2 would: remove the header first if they are not. " +
@@ -114,7 +114,9 @@ func newMemcachedLookup(b *runtime.Builder, args runtime.Args) (runtime.Action, 
 			return nil
 		}
 		then := miss
-		if item := o.lookup(vr); item != nil && vr.HandleDirect() {
+		if !vr.AsksBackends() {
+			o.say(vr, "not asked", o.key.Eval(vr, nil))
+		} else if item := o.lookup(vr); item != nil && vr.HandleDirect() {
 			then = hit
 			vr.Response.Status = http.StatusOK
 			vr.Response.Header.Set("Content-Type", vr.Option(types).(*mimeTable).lookup(vr.Request.URI.Path))

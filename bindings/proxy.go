@@ -13,7 +13,7 @@ func proxyModule() *runtime.Module {
 		Name: "proxy",
 		Doc:  "Hands requests to HTTP servers.",
 		Actions: []runtime.ActionDef{{
-			Name: "proxy", New: newProxy,
+			Name: "proxy", New: newProxy, Backend: runtime.Answers,
 			Doc: "Answers the request by a HTTP/1.1 server. It gets the method, the address (request.raw_path, byte for byte), the header fields with Host, and the body; " +
 				"X-Forwarded-For and X-Forwarded-Proto are replaced by what the connection says. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"a server that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +

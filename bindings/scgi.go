@@ -10,7 +10,7 @@ func scgiModule() *runtime.Module {
 		Name: "scgi",
 		Doc:  "Hands requests to SCGI applications.",
 		Actions: []runtime.ActionDef{{
-			Name: "scgi", New: newSCGI,
+			Name: "scgi", New: newSCGI, Backend: runtime.Answers,
 			Doc: "Answers the request by an SCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
 				"The end of the connection is the end of the response, so let the application send a Content-Length: only then a response that broke off can be told from a complete one.",

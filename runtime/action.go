@@ -43,6 +43,9 @@ type Node struct {
 
 // Run runs the action; an error gets the node's name and place, once.
 func (n *Node) Run(vr *VRequest) error {
+	if vr.trace != nil {
+		return vr.trace.run(n)
+	}
 	if err := n.Act.Run(vr); err != nil {
 		return n.locate(err)
 	}
@@ -117,16 +120,25 @@ func (w *When) Run(vr *VRequest) error {
 	depth := len(vr.captures)
 	ok, err := w.Cond.Eval(vr)
 	if err == nil {
-		branch := w.Else
-		if ok {
-			branch = w.Then
-		}
+		branch := w.branch(vr, ok)
 		if branch != nil {
 			err = branch.Run(vr)
 		}
 	}
 	vr.captures = vr.captures[:depth]
 	return err
+}
+
+// branch returns what is to run, nil for nothing.
+func (w *When) branch(vr *VRequest, holds bool) Action {
+	branch, name := w.Else, branchElse
+	if holds {
+		branch, name = w.Then, branchThen
+	}
+	if vr.trace != nil && branch != nil {
+		vr.trace.branch(name)
+	}
+	return branch
 }
 
 // setting is the action form of an option: it counts for the rest of the request.

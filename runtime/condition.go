@@ -93,6 +93,13 @@ func (c *Condition) parts() []*Condition {
 // Eval tests the condition. A regex that matched leaves its captures on vr's stack;
 // whoever calls Eval takes them off again (see [When]).
 func (c *Condition) Eval(vr *VRequest) (bool, error) {
+	if vr.trace != nil {
+		return vr.trace.test(c, vr)
+	}
+	return c.eval(vr)
+}
+
+func (c *Condition) eval(vr *VRequest) (bool, error) {
 	ok, err := c.op.test(c, vr)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", c, err)

@@ -8,8 +8,8 @@ import (
 
 // Field is one header field, its name in the case in which it was written.
 type Field struct {
-	Name  string
-	Value string
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Header is an ordered list of header fields: order, duplicates and the case of names

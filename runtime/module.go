@@ -35,8 +35,19 @@ type ActionDef struct {
 	Example  string
 	Params   []Param
 	NoEffect string // see [Setup]
+	Backend  Backend
 	New      func(b *Builder, args Args) (Action, error)
 }
+
+// Backend says what an action wants of another program. A trace can leave that out.
+type Backend uint8
+
+// What actions want of other programs.
+const (
+	NoBackend Backend = iota
+	Answers           // it is to answer the request
+	Decides           // it is to say how the request goes on
+)
 
 // Option is a value that a setup sets for all requests and an action for the rest of one.
 type Option struct {

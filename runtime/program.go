@@ -337,6 +337,9 @@ func (vr *VRequest) Subrequest(ctx context.Context, a Action) *Reply {
 	sub.noBody.closed = true
 	sub.rawIn, sub.Out = &sub.noBody, &sub.rawOut
 	sub.In = sub.rawIn
+	if vr.trace != nil {
+		sub.trace = vr.trace.subrequest(sub)
+	}
 	if err := sub.runSafely(a); err != nil {
 		sub.fail(err)
 	}

@@ -14,13 +14,24 @@ import (
 
 // Handle runs the pipeline for one exchange and returns the answer, never nil. The front
 // end sends it and closes it. Handle is safe for concurrent use.
-func (p *Program) Handle(ex Exchange) *Reply {
-	p.Start()
+func (p *Program) Handle(ex Exchange) *Reply { return p.handle(ex, nil) }
+
+func (p *Program) handle(ex Exchange, trace *Trace) *Reply {
+	if trace == nil || trace.options.Backends {
+		p.Start()
+	}
 	vr := p.requests.Get().(*VRequest)
 	err := vr.start(p, ex)
+	if trace != nil {
+		trace.start(vr)
+		vr.trace = trace
+	}
 	p.observers.begin(vr)
 	if err == nil {
 		err = vr.runSafely(p.root)
+	}
+	if trace != nil {
+		trace.finish()
 	}
 	if err != nil {
 		vr.fail(err)

@@ -205,6 +205,9 @@ func newList(l List) Action {
 
 // Run runs the rules that may matter until one fails.
 func (l *ruleList) Run(vr *VRequest) error {
+	if vr.trace != nil {
+		return l.actions.Run(vr) // the trace shows the rules that do not matter as well
+	}
 	c := l.index.start(vr)
 	for rule := c.rule(); rule >= 0; rule = c.rule() {
 		if err := l.actions[rule].Run(vr); err != nil {
@@ -288,6 +291,9 @@ func elseWhen(n *Node) *Node {
 // Run runs the action of the first condition that holds, or the last else. Captures that
 // the conditions before have left are seen there, as if each when stood in the other.
 func (c *ruleChain) Run(vr *VRequest) error {
+	if vr.trace != nil {
+		return c.whens[0].Act.Run(vr)
+	}
 	depth := len(vr.captures)
 	err := c.run(vr)
 	vr.captures = vr.captures[:depth]

@@ -144,8 +144,9 @@ func loadQuietly(t *rapid.T, script string, load func(string, runtime.Config) (*
 }
 
 // answerOf returns the whole answer to a request.
-func answerOf(p *runtime.Program, ex *fakeExchange) string {
-	reply := p.Handle(ex)
+func answerOf(p *runtime.Program, ex *fakeExchange) string { return textOf(p.Handle(ex)) }
+
+func textOf(reply *runtime.Reply) string {
 	defer reply.Close()
 	var out strings.Builder
 	fmt.Fprintln(&out, reply.Status)

@@ -186,6 +186,9 @@ func (st *state) resume(c *call) {
 func (st *state) suspend(c *call) {
 	ran, stopped := st.dog.stop()
 	st.countRun(ran)
+	if c.vr.trace != nil {
+		c.vr.trace.luaRan(ran)
+	}
 	c.used += ran
 	c.stopped = stopped
 	c.inner = st.L.G.CurrentThread

@@ -49,6 +49,7 @@ type VRequest struct {
 	running      *call        // the Lua call that this request is in
 	body         *requestBody // nil when there is none
 	parent       *VRequest    // of a subrequest
+	trace        *Trace       // nil unless somebody wants to know what happens
 	reply        Reply
 	noBody       ChunkQueue
 	rawIn        *ChunkQueue // the body before the in-filters
@@ -93,10 +94,14 @@ func (vr *VRequest) Context() context.Context {
 
 // Log returns the logger for messages about the request.
 func (vr *VRequest) Log() *slog.Logger {
-	if log, _ := vr.Option(vr.prog.logOption).(*slog.Logger); log != nil {
-		return log
+	log, _ := vr.Option(vr.prog.logOption).(*slog.Logger)
+	if log == nil {
+		log = vr.prog.log
 	}
-	return vr.prog.log
+	if vr.trace != nil {
+		log = vr.trace.log(log)
+	}
+	return log
 }
 
 // Program returns the program that runs the request.
