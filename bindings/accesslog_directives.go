@@ -109,7 +109,11 @@ func appendLocalPort(buf []byte, l *accessLine, _ string) []byte {
 	return append(buf, '-')
 }
 
+// appendFirstLine writes - for a request whose first line was none.
 func appendFirstLine(buf []byte, l *accessLine, _ string) []byte {
+	if l.vr.Request.Method == "" {
+		return append(buf, '-')
+	}
 	buf = append(appendEscaped(buf, l.vr.Request.Method), ' ')
 	buf = append(appendEscaped(buf, originalTarget(l.vr)), ' ')
 	return appendEscaped(buf, l.vr.Request.Version)

@@ -30,10 +30,7 @@ func NetHTTP(handle func(Exchange) *Reply, log *slog.Logger) http.Handler {
 }
 
 func serveNetHTTP(w http.ResponseWriter, r *http.Request, handle func(Exchange) *Reply, log *slog.Logger) {
-	reply := twoHosts(r)
-	if reply == nil {
-		reply = handle(&netHTTPExchange{r: r, w: w})
-	}
+	reply := handle(&netHTTPExchange{r: r, w: w})
 	defer reply.Close()
 	if reply.Upgrade() != "" {
 		upgradeNetHTTP(w, reply, log)
@@ -119,17 +116,6 @@ func (c bufferedConn) CloseWrite() error {
 	return c.Conn.Close()
 }
 
-// twoHosts refuses a HTTP/2 request whose Host field is not its :authority (RFC 9113,
-// 8.3.1): it would be routed by one of them, and its application told the other.
-func twoHosts(r *http.Request) *Reply {
-	for _, host := range r.Header["Host"] {
-		if !strings.EqualFold(host, r.Host) {
-			return NewErrorReply(http.StatusBadRequest)
-		}
-	}
-	return nil
-}
-
 // dropConnectionFields removes what HTTP/2 has no place for (RFC 9113, 8.2.2). That an
 // error ends a connection is one of these things: streams are framed each for itself.
 func dropConnectionFields(head http.Header) {
@@ -151,9 +137,20 @@ type netHTTPExchange struct {
 func (e *netHTTPExchange) Context() context.Context { return e.r.Context() }
 func (e *netHTTPExchange) Method() string           { return e.r.Method }
 func (e *netHTTPExchange) Proto() string            { return e.r.Proto }
-func (e *netHTTPExchange) Host() string             { return e.r.Host }
 func (e *netHTTPExchange) ContentLength() int64     { return e.r.ContentLength }
 func (e *netHTTPExchange) Body() io.Reader          { return e.r.Body }
+
+// Host returns the :authority or Host field. A HTTP/2 request may have both (RFC 9113,
+// 8.3.1); where they differ it would be routed by one of them, and its application told the
+// other, so the result is no host then.
+func (e *netHTTPExchange) Host() string {
+	for _, host := range e.r.Header["Host"] {
+		if !strings.EqualFold(host, e.r.Host) {
+			return e.r.Host + ", " + host
+		}
+	}
+	return e.r.Host
+}
 
 // CanUpgrade implements [Exchange].
 func (e *netHTTPExchange) CanUpgrade() bool {

@@ -39,6 +39,26 @@ func (p *Program) handle(ex Exchange, trace *Trace) *Reply {
 	return vr.makeReply()
 }
 
+// Refuse answers an exchange that a front end does not accept, because its head is
+// malformed or beyond a limit, with the page of status. No action runs, but the observers
+// hear of it: it is in the access log, with what could be read of it. The front end has
+// logged why, and does not keep the connection.
+func (p *Program) Refuse(ex Exchange, status int) *Reply {
+	p.Start()
+	vr := p.requests.Get().(*VRequest)
+	vr.prog, vr.exchange = p, ex
+	vr.startHead(ex)
+	vr.startOut()
+	vr.noBody = ChunkQueue{closed: true}
+	vr.rawIn = &vr.noBody
+	vr.In = vr.rawIn
+	_ = vr.Request.URI.ParseTarget(ex.Target(), ex.Host(), vr.scheme()) // what can be said of it
+	p.observers.begin(vr)
+	vr.answerError(status)
+	vr.closeAfter = true
+	return vr.makeReply()
+}
+
 // runSafely runs the pipeline and completes the response. A panic becomes an error: one
 // broken request must not end the server, nor be answered as if nothing happened.
 func (vr *VRequest) runSafely(a Action) (err error) {
@@ -141,6 +161,14 @@ func (vr *VRequest) fail(err error) {
 		status = se.Status
 	}
 	vr.logFailure(status, err)
+	vr.answerError(status)
+	if se != nil && se.RetryAfter > 0 {
+		vr.Response.Header.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(se.RetryAfter.Seconds())), 10))
+	}
+}
+
+// answerError drops what there is of a response and makes it the built-in page of a status.
+func (vr *VRequest) answerError(status int) {
 	for _, f := range vr.filtersOut {
 		f.In.Reset()
 		f.Out.Reset()
@@ -149,9 +177,6 @@ func (vr *VRequest) fail(err error) {
 	vr.rawOut = ChunkQueue{closed: true}
 	vr.filtered = nil
 	vr.Response.Header.Reset()
-	if se != nil && se.RetryAfter > 0 {
-		vr.Response.Header.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(se.RetryAfter.Seconds())), 10))
-	}
 	vr.Response.Status = status
 	vr.handled = unhandled
 	switch status {

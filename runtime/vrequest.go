@@ -192,23 +192,10 @@ func (vr *VRequest) appendCaptures(buf []byte, from, to int) []byte {
 // start fills a fresh VRequest from the exchange.
 func (vr *VRequest) start(p *Program, ex Exchange) error {
 	vr.prog, vr.exchange = p, ex
-	vr.Physical.stats = p.stats
-	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
-	vr.Con = ex.Connection()
-	vr.Con.useProxied()
-	if vr.insertHeader == nil {
-		vr.insertHeader = vr.Request.Header.Insert
-	}
-	ex.EachHeader(vr.insertHeader)
-	vr.Request.Header.dropNamedByConnection()
+	vr.startHead(ex)
 	vr.setBody(ex)
-	vr.rawOut.chunks = vr.outSpace[:0]
-	vr.Out = &vr.rawOut
-	scheme := "http"
-	if vr.Con.TLS != nil {
-		scheme = "https"
-	}
-	if err := vr.Request.URI.ParseTarget(ex.Target(), ex.Host(), scheme); err != nil {
+	vr.startOut()
+	if err := vr.Request.URI.ParseTarget(ex.Target(), ex.Host(), vr.scheme()); err != nil {
 		return &StatusError{Status: 400, Err: err}
 	}
 	if uri := &vr.Request.URI; uri.Raw != uri.RawPath {
@@ -219,6 +206,31 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 		return err
 	}
 	return nil
+}
+
+// startHead takes over what the exchange says of the request and its connection.
+func (vr *VRequest) startHead(ex Exchange) {
+	vr.Physical.stats = vr.prog.stats
+	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
+	vr.Con = ex.Connection()
+	vr.Con.useProxied()
+	if vr.insertHeader == nil {
+		vr.insertHeader = vr.Request.Header.Insert
+	}
+	ex.EachHeader(vr.insertHeader)
+	vr.Request.Header.dropNamedByConnection()
+}
+
+func (vr *VRequest) startOut() {
+	vr.rawOut.chunks = vr.outSpace[:0]
+	vr.Out = &vr.rawOut
+}
+
+func (vr *VRequest) scheme() string {
+	if vr.Con.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // setBody makes the queue of the request body. A body and its queue are not reused with

@@ -9,6 +9,7 @@ import (
 // site is what the server needs of a *runtime.Program.
 type site interface {
 	Handle(runtime.Exchange) *runtime.Reply
+	Refuse(ex runtime.Exchange, status int) *runtime.Reply
 	Listeners() []runtime.Listener
 	Proxying() runtime.Proxying
 	Limits() runtime.Limits

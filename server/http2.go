@@ -29,6 +29,7 @@ const (
 // requests on their way end first.
 type http2Front struct {
 	handle func(runtime.Exchange) *runtime.Reply
+	refuse func(runtime.Exchange, int) *runtime.Reply
 	log    *slog.Logger
 	limits func() *runtime.Limits
 
@@ -38,8 +39,8 @@ type http2Front struct {
 	retiring map[*http2Server]struct{}
 }
 
-func newHTTP2Front(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger, limits func() *runtime.Limits) *http2Front {
-	return &http2Front{handle: handle, log: log, limits: limits, retiring: map[*http2Server]struct{}{}}
+func newHTTP2Front(handle func(runtime.Exchange) *runtime.Reply, refuse func(runtime.Exchange, int) *runtime.Reply, log *slog.Logger, limits func() *runtime.Limits) *http2Front {
+	return &http2Front{handle: handle, refuse: refuse, log: log, limits: limits, retiring: map[*http2Server]struct{}{}}
 }
 
 // serveConn serves a connection on which HTTP/2 was agreed on, in another goroutine.
@@ -65,7 +66,7 @@ func (f *http2Front) server() *http2Server {
 		return nil
 	}
 	if f.current == nil {
-		f.current = newHTTP2Server(f.handle, f.log, f.limits)
+		f.current = newHTTP2Server(f.handle, f.refuse, f.log, f.limits)
 	}
 	return f.current
 }
@@ -126,12 +127,13 @@ type http2Server struct {
 	http    http.Server
 	queue   *connQueue
 	handler http.Handler
+	refuse  func(runtime.Exchange, int) *runtime.Reply
 	log     *slog.Logger
 	limits  func() *runtime.Limits
 }
 
-func newHTTP2Server(handle func(runtime.Exchange) *runtime.Reply, log *slog.Logger, limits func() *runtime.Limits) *http2Server {
-	s := &http2Server{queue: newConnQueue(), handler: runtime.NetHTTP(handle, log), log: log, limits: limits}
+func newHTTP2Server(handle func(runtime.Exchange) *runtime.Reply, refuse func(runtime.Exchange, int) *runtime.Reply, log *slog.Logger, limits func() *runtime.Limits) *http2Server {
+	s := &http2Server{queue: newConnQueue(), handler: runtime.NetHTTP(handle, log), refuse: refuse, log: log, limits: limits}
 	now := limits() // a reload makes another server
 	s.http = http.Server{
 		Handler: s, Protocols: &http.Protocols{}, IdleTimeout: now.IdleTimeout, MaxHeaderBytes: now.HeaderBytes,
@@ -175,9 +177,8 @@ func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	if status := beyondLimits(r, limits); status != 0 {
 		s.log.Info("request refused", "status", status, "remote", r.RemoteAddr)
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(status)
-		io.WriteString(w, runtime.ErrorPage(status))
+		refuse := func(ex runtime.Exchange) *runtime.Reply { return s.refuse(ex, status) }
+		runtime.NetHTTP(refuse, s.log).ServeHTTP(paced, r)
 		return
 	}
 	r.Body = &pacedBody{r.Body, paced, limits.BodyTimeout, limits.BodyBytes}

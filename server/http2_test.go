@@ -20,7 +20,7 @@ func startFront(t *testing.T, patience time.Duration, handle func(runtime.Exchan
 	t.Helper()
 	limits := runtime.DefaultLimits()
 	limits.BodyTimeout, limits.WriteTimeout = patience, patience
-	front := newHTTP2Front(handle, slog.New(slog.DiscardHandler), func() *runtime.Limits { return &limits })
+	front := newHTTP2Front(handle, nil, slog.New(slog.DiscardHandler), func() *runtime.Limits { return &limits })
 	ca := pki.Authority(t, "CA")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

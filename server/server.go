@@ -84,8 +84,8 @@ func newServer(cfg Config, load func(path string) (site, error)) (*Server, error
 	}
 	s := &Server{cfg: cfg, load: load, log: cfg.Log, failed: make(chan error, 1)}
 	s.places = newPlaces(s.limits.Load, cfg.Log)
-	s.http1 = http1.New(http1.Config{Handle: s.handle, Log: cfg.Log, Limits: s.limits.Load})
-	s.http2 = newHTTP2Front(s.handle, cfg.Log, s.limits.Load)
+	s.http1 = http1.New(http1.Config{Handle: s.handle, Refuse: s.refuse, Log: cfg.Log, Limits: s.limits.Load})
+	s.http2 = newHTTP2Front(s.handle, s.refuse, cfg.Log, s.limits.Load)
 	next, err := s.load(cfg.Site)
 	if err != nil {
 		return nil, err
@@ -226,6 +226,15 @@ func (s *Server) install(next site) error {
 // handle hands a request to the site in force and keeps that site open until the answer
 // was sent.
 func (s *Server) handle(ex runtime.Exchange) *runtime.Reply {
+	return s.withSite(func(current site) *runtime.Reply { return current.Handle(ex) })
+}
+
+// refuse has the site in force answer what no front end accepts.
+func (s *Server) refuse(ex runtime.Exchange, status int) *runtime.Reply {
+	return s.withSite(func(current site) *runtime.Reply { return current.Refuse(ex, status) })
+}
+
+func (s *Server) withSite(answer func(site) *runtime.Reply) *runtime.Reply {
 	g := s.acquire()
 	if g == nil { // the server was closed under the request
 		return runtime.NewErrorReply(http.StatusServiceUnavailable)
@@ -236,7 +245,7 @@ func (s *Server) handle(ex runtime.Exchange) *runtime.Reply {
 			g.release() // the site panicked; the front end cuts the connection
 		}
 	}()
-	reply := g.site.Handle(ex)
+	reply := answer(g.site)
 	reply.OnClose(g.release)
 	answered = true
 	return reply

@@ -89,6 +89,10 @@ func (f *fakeSite) Limits() runtime.Limits {
 	return l
 }
 
+func (f *fakeSite) Refuse(_ runtime.Exchange, status int) *runtime.Reply {
+	return runtime.NewErrorReply(status)
+}
+
 func (f *fakeSite) Start() { f.started.Store(true) }
 
 func (f *fakeSite) Close() error {

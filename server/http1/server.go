@@ -17,6 +17,9 @@ import (
 type Config struct {
 	// Handle answers one request; see [runtime.Program.Handle]. It is called concurrently.
 	Handle func(runtime.Exchange) *runtime.Reply
+	// Refuse answers a request whose head is malformed or too large; see
+	// [runtime.Program.Refuse], and nil means [runtime.NewErrorReply].
+	Refuse func(ex runtime.Exchange, status int) *runtime.Reply
 	Log    *slog.Logger // nil means slog.Default()
 	// Limits is asked when a connection begins and when a request does, concurrently, so
 	// that it can follow a reload; nil means [runtime.DefaultLimits].
@@ -26,6 +29,7 @@ type Config struct {
 // Server serves HTTP/1.0 and HTTP/1.1 on connections that somebody else accepts. It is safe for concurrent use.
 type Server struct {
 	handle  func(runtime.Exchange) *runtime.Reply
+	refuse  func(runtime.Exchange, int) *runtime.Reply
 	log     *slog.Logger
 	limits  func() *runtime.Limits
 	clock   clock
@@ -38,9 +42,12 @@ type Server struct {
 
 // New returns a server.
 func New(cfg Config) *Server {
-	s := &Server{handle: cfg.Handle, log: cfg.Log, limits: cfg.Limits, conns: map[net.Conn]bool{}}
+	s := &Server{handle: cfg.Handle, refuse: cfg.Refuse, log: cfg.Log, limits: cfg.Limits, conns: map[net.Conn]bool{}}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.refuse == nil {
+		s.refuse = func(_ runtime.Exchange, status int) *runtime.Reply { return runtime.NewErrorReply(status) }
 	}
 	if s.limits == nil {
 		limits := runtime.DefaultLimits()

@@ -297,24 +297,13 @@ func (c *conn) writeContinue() error {
 	return err
 }
 
-// refuse answers a request that never reached the pipeline, and ends the connection.
+// refuse answers a request that never reaches the pipeline, and ends the connection.
 func (c *conn) refuse(e *headError) {
 	c.srv.log.Info("request refused", "status", e.status, "error", e.msg, "remote", c.peer.Remote.String())
-	page := runtime.ErrorPage(e.status)
-	b := append(c.out.buf[:0], e.proto...)
-	b = appendStatus(b, e.status)
-	b = appendField(b, "Content-Type", "text/html; charset=utf-8")
-	b = appendField(b, "Date", c.srv.clock.now())
-	b = appendField(b, "Content-Length", strconv.Itoa(len(page)))
-	if e.proto == "HTTP/1.1" {
-		b = appendField(b, "Connection", "close")
-	}
-	b = append(b, "\r\n"...)
-	if c.head.method != "HEAD" {
-		b = append(b, page...)
-	}
-	c.out.timeout = c.limits.WriteTimeout
-	c.out.buf = b
-	c.out.flush()
+	c.head.proto, c.head.contentLength, c.head.keepAlive = e.proto, 0, false
+	c.body, c.finished = nil, false
+	reply := c.srv.refuse(c, e.status)
+	c.respond(reply)
+	c.finish(reply)
 	c.lingeringClose()
 }
