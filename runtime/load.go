@@ -113,7 +113,7 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 func compile(src []byte, name string, concat *lua.LFunction) (*lua.FunctionProto, error) {
 	text := skipShebang(src)
 	if len(text) >= largeScript {
-		if proto, ok := compileInPieces(text, name, minPiece, concat); ok {
+		if proto, ok := compileInPieces(text, name, &usualPieces, concat); ok {
 			return proto, nil
 		}
 	}

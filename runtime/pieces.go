@@ -18,27 +18,39 @@ import (
 // minute; and its syntax tree and code take many times the memory of the rules themselves.
 //
 // Table constructors of a moderate size are therefore cut out of the script and compiled
-// when it comes by. In their place it has a function that knows the local variables the
-// piece names; from it the piece gets them. Tables within functions, loops and blocks stay.
+// when it comes by; longer ones are compiled some fields at a time (pieces_fields.go). In
+// their place it has a function that knows the local variables the piece names; from it
+// the piece gets them. Tables within functions, loops and blocks stay.
 // For what a script does, and for the lines in messages, there is no difference, but that
 // what comes before a syntax error in a piece has run.
 
 const (
 	largeScript = 256 << 10 // bytes; below that a script is compiled as a whole
-	minPiece    = 256
-	maxPiece    = 16 << 10
-	maxNames    = 100 // that a piece may use
+	maxNames    = 100       // that a piece may use
 	batchSize   = 16
 )
 
-// scriptPiece is a table constructor of a large script.
+// pieceSizes says what is cut out of a script, in bytes.
+type pieceSizes struct {
+	least, most int // of a table that is compiled at once
+	cut         int // of the fields of a longer one that are, unless a single one has more
+}
+
+var usualPieces = pieceSizes{least: 256, most: 16 << 10, cut: 4 << 10}
+
+// scriptPiece is a table constructor of a large script, or some fields of a longer one.
 type scriptPiece struct {
 	file   string
 	text   []byte
 	line   int            // of its first byte
 	locals []string       // the local variables of the script that it names
 	concat *lua.LFunction // see compile
+	sizes  *pieceSizes
 	batch  *pieceBatch
+
+	parts  []*scriptPiece // the fields of a constructor that is too long, some at a time
+	fields bool           // of the parts: text has no braces
+	listed int            // and how many of its fields have no key
 
 	compiled bool // until it has run
 	proto    *lua.FunctionProto
@@ -57,10 +69,10 @@ type pieceBatch struct {
 // pieceMark begins the first constant that the function in the place of a piece has.
 const pieceMark = "\x00piece "
 
-// compileInPieces compiles a large script; pieces have at least so many bytes. Without ok it
-// must be compiled as a whole, also to find out what is wrong with it.
-func compileInPieces(src []byte, name string, least int, concat *lua.LFunction) (proto *lua.FunctionProto, ok bool) {
-	s := &pieceScanner{src: src, line: 1, min: least}
+// compileInPieces compiles a large script. Without ok it must be compiled as a whole, also
+// to find out what is wrong with it.
+func compileInPieces(src []byte, name string, sizes *pieceSizes, concat *lua.LFunction) (proto *lua.FunctionProto, ok bool) {
+	s := &pieceScanner{src: src, line: 1, sizes: sizes}
 	if !s.find() || len(s.pieces) == 0 {
 		return nil, false
 	}
@@ -71,12 +83,29 @@ func compileInPieces(src []byte, name string, least int, concat *lua.LFunction) 
 	if proto, err = compileChunk(chunk, name, concat); err != nil || repairTables(proto) != nil {
 		return nil, false
 	}
-	pieces := make([]*scriptPiece, len(s.pieces))
-	for i, p := range s.pieces {
-		pieces[i] = &scriptPiece{file: name, text: src[p.from:p.to], line: p.line, concat: concat}
+	return proto, s.scriptPieces(name, 1, concat).putInto(proto)
+}
+
+// foundPieces are the pieces of one text.
+type foundPieces []*scriptPiece
+
+// scriptPieces makes the pieces that were found in a text of the file that begins at line.
+func (s *pieceScanner) scriptPieces(file string, line int, concat *lua.LFunction) foundPieces {
+	pieces := make(foundPieces, len(s.pieces))
+	var all []*scriptPiece // that are compiled, in the order in which they run
+	for i, found := range s.pieces {
+		p := &scriptPiece{file: file, text: s.src[found.from:found.to], line: line - 1 + found.line, concat: concat, sizes: s.sizes}
+		for _, cut := range found.cuts {
+			p.parts = append(p.parts, &scriptPiece{file: file, text: s.src[cut.from:cut.to], line: line - 1 + cut.line,
+				concat: concat, sizes: s.sizes, fields: true, listed: cut.listed})
+		}
+		pieces[i] = p
+		if all = append(all, p.parts...); p.parts == nil {
+			all = append(all, p)
+		}
 	}
 	var next *pieceBatch
-	for batch := range slices.Chunk(pieces, batchSize) {
+	for batch := range slices.Chunk(all, batchSize) {
 		b := &pieceBatch{pieces: batch}
 		for _, p := range batch {
 			p.batch = b
@@ -86,14 +115,20 @@ func compileInPieces(src []byte, name string, least int, concat *lua.LFunction) 
 		}
 		next = b
 	}
+	return pieces
+}
+
+// putInto puts the pieces in the place of the functions that stand for them. It reports
+// whether all have found theirs.
+func (pieces foundPieces) putInto(proto *lua.FunctionProto) bool {
 	left := len(pieces)
 	for i, inner := range proto.FunctionPrototypes {
-		if n, isPiece := pieceNumber(inner); isPiece {
+		if n, isPiece := pieceNumber(inner); isPiece && n < len(pieces) {
 			proto.FunctionPrototypes[i] = pieces[n].inPlaceOf(inner)
 			left--
 		}
 	}
-	return proto, left == 0
+	return left == 0
 }
 
 func pieceNumber(proto *lua.FunctionProto) (int, bool) {
@@ -111,6 +146,9 @@ func pieceNumber(proto *lua.FunctionProto) (int, bool) {
 func (p *scriptPiece) inPlaceOf(made *lua.FunctionProto) *lua.FunctionProto {
 	instruction := func(op, a, b, c int) uint32 { return uint32(op<<26 | a<<18 | c<<9 | b) }
 	p.locals = slices.Clone(made.DbgUpvalues)
+	for _, part := range p.parts {
+		part.locals = p.locals
+	}
 	return &lua.FunctionProto{
 		SourceName: made.SourceName, LineDefined: p.line, LastLineDefined: p.line,
 		NumUpvalues: made.NumUpvalues, NumUsedRegisters: 2,
@@ -125,20 +163,30 @@ func (p *scriptPiece) inPlaceOf(made *lua.FunctionProto) *lua.FunctionProto {
 	}
 }
 
-// run makes a function of the piece and calls it. The variables that it shares with the
-// script are those of the function in its place.
+// run makes the table. The variables that the piece shares with the script are those of
+// the function in its place.
 func (p *scriptPiece) run(L *lua.LState) int {
 	frame, _ := L.GetStack(1)
 	caller, err := L.GetInfo("f", frame, lua.LNil)
 	if err != nil {
 		L.RaiseError("%s", err.Error())
 	}
+	place := caller.(*lua.LFunction)
+	if p.parts != nil {
+		p.runParts(L, place)
+	} else {
+		p.call(L, place)
+	}
+	return 1
+}
+
+// call makes a function of the piece and calls it; the table is on the stack then.
+func (p *scriptPiece) call(L *lua.LState, place *lua.LFunction) {
 	p.batch.need()
 	p.compile()
 	if p.err != nil {
 		L.Error(lua.LString(p.err.Error()), 0)
 	}
-	place := caller.(*lua.LFunction)
 	fn := &lua.LFunction{Proto: p.proto, Env: place.Env}
 	for _, name := range p.proto.DbgUpvalues {
 		if name == concatName { // the piece has one of its own
@@ -150,7 +198,6 @@ func (p *scriptPiece) run(L *lua.LState) int {
 	p.compiled, p.proto = false, nil // it takes memory, and seldom runs again
 	L.Push(fn)
 	L.Call(0, 1)
-	return 1
 }
 
 // closedUpvalue is a variable that no function but one can see.
@@ -185,11 +232,18 @@ func (p *scriptPiece) compile() {
 }
 
 func (p *scriptPiece) compileNow() (*lua.FunctionProto, error) {
-	before, behind := "return ", ""
+	before, text, behind := "return ", p.text, ""
 	if len(p.locals) > 0 {
 		before, behind = "local "+strings.Join(p.locals, ",")+" return function() return ", " end"
 	}
-	src := io.MultiReader(strings.NewReader(before), bytes.NewReader(p.text), strings.NewReader(behind))
+	if p.fields {
+		before, behind = before+"{", "}"+behind
+	}
+	inner := &pieceScanner{src: text, line: 1, sizes: p.sizes}
+	if len(text) > p.sizes.most && inner.find() { // one field alone can be that long
+		text = inner.rest()
+	}
+	src := io.MultiReader(strings.NewReader(before), bytes.NewReader(text), strings.NewReader(behind))
 	chunk, err := parse.Parse(src, p.file)
 	if err != nil {
 		return nil, p.moved(syntaxError(err, p.text, p.file))
@@ -205,6 +259,7 @@ func (p *scriptPiece) compileNow() (*lua.FunctionProto, error) {
 	if len(p.locals) > 0 {
 		proto = proto.FunctionPrototypes[0]
 	}
+	inner.scriptPieces(p.file, p.line, p.concat).putInto(proto)
 	return proto, nil
 }
 

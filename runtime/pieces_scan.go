@@ -10,25 +10,30 @@ import (
 // strings, comments and brackets apart; where it is in doubt, it finds nothing.
 type pieceScanner struct {
 	src    []byte
-	min    int // bytes of a piece
+	sizes  *pieceSizes
 	at     int
 	line   int
 	blocks int         // function, do, if and repeat that are open
+	parens int         // ( that are open
 	tables []openTable // that are open
+	keys   []span      // of the fields of those
 	pieces []foundPiece
 	dots   int      // the last "..." was here
 	names  []string // that may be variables, once each
 }
 
 type openTable struct {
-	from, line int
-	pieces     int // that were found before
+	from, line     int
+	pieces         int // that were found before
+	blocks, parens int // that were open before
+	fields         tableFields
 }
 
 // foundPiece is the place of a piece in the script.
 type foundPiece struct {
 	from, to, line int
 	names          []string
+	cuts           []fieldCut // of a table that is too long
 }
 
 // find finds the pieces, and reports whether the script is one that can be understood.
@@ -38,7 +43,7 @@ func (s *pieceScanner) find() bool {
 	}
 	for i := range s.pieces {
 		p := &s.pieces[i]
-		inner := &pieceScanner{src: s.src[p.from:p.to]}
+		inner := &pieceScanner{src: s.src[p.from:p.to], sizes: s.sizes}
 		inner.scan()
 		p.names = inner.names
 	}
@@ -56,35 +61,52 @@ func (s *pieceScanner) scan() bool {
 		switch {
 		case c == '\n':
 			s.line++
-		case isLetter(c):
-			for s.at < len(s.src) && (isLetter(s.src[s.at]) || isDigit(s.src[s.at])) {
-				s.at++
-			}
-			s.word(from)
-		case c == '"' || c == '\'':
-			if !s.skipString(c) {
-				return false
-			}
+		case c == ' ', c == '\t', c == '\r':
 		case c == '-' && s.next("-"):
 			s.at++
 			if !s.skipComment() {
 				return false
 			}
-		case c == '[':
-			if level, ok := s.longBracket(); ok && !s.skipLong(level) {
-				return false
-			}
-		case c == '.' && s.next(".."):
-			s.dots = from
-		case c == '{':
-			s.tables = append(s.tables, openTable{from, s.line, len(s.pieces)})
-		case c == '}':
-			if !s.closeTable() {
+		default:
+			s.beginField(from)
+			if !s.token(from, c) {
 				return false
 			}
 		}
 	}
 	return len(s.tables) == 0 && s.blocks == 0
+}
+
+// token goes on behind the token that begins at from.
+func (s *pieceScanner) token(from int, c byte) bool {
+	switch {
+	case isLetter(c):
+		for s.at < len(s.src) && (isLetter(s.src[s.at]) || isDigit(s.src[s.at])) {
+			s.at++
+		}
+		s.word(from)
+	case c == '"' || c == '\'':
+		if !s.skipString(c) {
+			return false
+		}
+	case c == '[':
+		if level, ok := s.longBracket(); ok && !s.skipLong(level) {
+			return false
+		}
+	case c == '.' && s.next(".."):
+		s.dots = from
+	case c == '(':
+		s.parens++
+	case c == ')':
+		s.parens--
+	case c == ',', c == ';':
+		s.separate()
+	case c == '{':
+		s.tables = append(s.tables, openTable{from: from, line: s.line, pieces: len(s.pieces), blocks: s.blocks, parens: s.parens, fields: s.newFields()})
+	case c == '}':
+		return s.closeTable()
+	}
+	return true
 }
 
 func isLetter(c byte) bool { return c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z' }
@@ -93,8 +115,8 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func (s *pieceScanner) next(text string) bool { return bytes.HasPrefix(s.src[s.at:], []byte(text)) }
 
-// word counts the blocks, and remembers what may be a variable: no keyword, and no name
-// behind a single dot.
+// word counts the blocks, and remembers what may be a variable: no keyword, no name
+// behind a single dot, and no key of a field.
 func (s *pieceScanner) word(from int) {
 	word := s.src[from:s.at]
 	switch string(word) {
@@ -104,23 +126,31 @@ func (s *pieceScanner) word(from int) {
 		s.blocks--
 	}
 	field := from > 0 && s.src[from-1] == '.' && (from == 1 || s.src[from-2] != '.')
-	if field || len(s.names) > maxNames || slices.Contains(keywords, string(word)) || slices.ContainsFunc(s.names, func(n string) bool { return n == string(word) }) {
+	if field || s.isKey(from) || len(s.names) > maxNames || slices.Contains(keywords, string(word)) || slices.ContainsFunc(s.names, func(n string) bool { return n == string(word) }) {
 		return
 	}
 	s.names = append(s.names, string(word))
 }
 
-// closeTable ends a table. One that is not too long takes the place of those in it.
+// closeTable ends a table. One that is not too long, or can be cut, takes the place of those in it.
 func (s *pieceScanner) closeTable() bool {
 	if len(s.tables) == 0 {
 		return false
 	}
+	s.endField()
 	t := s.tables[len(s.tables)-1]
 	s.tables = s.tables[:len(s.tables)-1]
-	size := s.at - t.from
-	if s.blocks == 0 && s.min <= size && size <= maxPiece && s.dots < t.from {
-		s.pieces = append(s.pieces[:t.pieces], foundPiece{from: t.from, to: s.at, line: t.line})
+	cuts, size := s.endFields(&t), s.at-t.from
+	if s.blocks > 0 || size < s.sizes.least || s.dots >= t.from {
+		return true
 	}
+	switch {
+	case size <= s.sizes.most:
+		cuts = nil
+	case cuts == nil:
+		return true
+	}
+	s.pieces = append(s.pieces[:t.pieces], foundPiece{from: t.from, to: s.at, line: t.line, cuts: cuts})
 	return true
 }
 

@@ -36,6 +36,13 @@ var pieceScripts = []string{
 	`local t = { "a\
 b", 'c' } error("line 3")`,
 	"return {0x10, 1e3, .5, 3..''}[4], {}",
+	`local function two() return 1, 2 end return { two(), two(), 3, (two()), two() }, { two(), nil, two(), nil, nil, }, { nil, nil, 3, two() }`,
+	`local function v(a) return a end return { a = v(1), ["b"] = v(2), ['c'] = v(3), d = nil; e = { v(4), v(5), v(6) } }`,
+	`return { a = 1, ["a"] = nil, b = 2, ['b'] = nil, c = 3 }, { 1, 2, 3, n = 4, 5 }, { [1] = 1, [2] = 2, 3, 4 }, { [1] = 1, [2] = 2 }`,
+	`local a = { function(x, y) local p, q = x, y; return { p, q } end, (function(...) return 1, 2 end)(3, 4), "," .. ";", [==[,]==] } return a[1](7, 8), a[2], a[3], a[4], #a`,
+	"local n = 5; local t = { -- one, two\n x = n, --[[ y = , ]] z = n == 5, [\"q\"] = { n, n, n,\n n }, w = function() n = n + 1 return n end } return t.w(), n, t",
+	"local t = { a = { 1, 2, 3 },\n b = { 4, 5, 6 },\n c = { 7, 8, error('line 3') } }",
+	"local t = { { 1, 2, 3 },\n { 4, 5, 6 },\n { 7, 8, nil + 1 } }",
 }
 
 func TestPiecesRunAsAWhole(t *testing.T) {
@@ -68,14 +75,19 @@ func compareWithWhole(t *testing.T, src string) bool {
 	if err != nil || repairTables(whole) != nil {
 		return false
 	}
-	proto, ok := compileInPieces([]byte(src), "site.lua", 2, newConcat(0))
-	if !ok {
-		return false
+	cut := false
+	want := runProto(whole)
+	for _, sizes := range []pieceSizes{{2, 16 << 10, 4 << 10}, {2, 2, 1}, {2, 12, 8}} {
+		proto, ok := compileInPieces([]byte(src), "site.lua", &sizes, newConcat(0))
+		if !ok {
+			continue
+		}
+		cut = true
+		if got := runProto(proto); got != want && !strings.Contains(want, "exceeded") {
+			t.Fatalf("%s\nin pieces of %v\n got %s\nwant %s", src, sizes, got, want)
+		}
 	}
-	if got, want := runProto(proto), runProto(whole); got != want && !strings.Contains(want, "exceeded") {
-		t.Fatalf("%s\n got %s\nwant %s", src, got, want)
-	}
-	return true
+	return cut
 }
 
 // runProto runs a script without the libraries that reach outside, and returns what it
@@ -147,10 +159,11 @@ func TestFindPieces(t *testing.T) {
 		`x = "`:                                      `cannot`,
 		`x = [[`:                                     `cannot`,
 		`do`:                                         `cannot`,
-		"x = {" + strings.Repeat("{1},", 5000) + "}":  strings.TrimSpace(strings.Repeat("{1} ", 5000)),
-		"x = {" + strings.Repeat("{1}, ", 2000) + "}": "{" + strings.Repeat("{1}, ", 2000) + "}",
+		"x = {" + strings.Repeat("{1},", 5000) + "}":        "{" + strings.Repeat("{1},", 5000) + "}",
+		"x = {" + strings.Repeat("{1},", 5000) + "a = {2}}": strings.Repeat("{1} ", 5000) + "{2}",
+		"x = {" + strings.Repeat("{1}, ", 2000) + "}":       "{" + strings.Repeat("{1}, ", 2000) + "}",
 	} {
-		s := &pieceScanner{src: []byte(src), min: 2, line: 1}
+		s := &pieceScanner{src: []byte(src), sizes: &pieceSizes{2, 16 << 10, 4 << 10}, line: 1}
 		got := "cannot"
 		if s.find() {
 			var pieces []string
