@@ -154,7 +154,9 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 			node.Act, err = def.New(b, args)
 		}
 		if err == nil {
-			b.noteAction(node, args.named())
+			if b.inspecting() {
+				b.noteAction(node, args.named())
+			}
 			b.sayNoEffect("action "+name, def.NoEffect)
 			b.noteChain(node)
 		}
@@ -162,10 +164,14 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 		var value any
 		value, err = b.optionValue(reg.defs[index], given)
 		node.Act = &setting{index, value}
-		b.noteAction(node, optionArgument(b, given))
+		if b.inspecting() {
+			b.noteAction(node, optionArgument(b, given))
+		}
 	} else if b.load != nil && b.load.pluginActions[name] != nil {
 		node.Act, err = b.callPluginAction(L, name, given)
-		b.noteAction(node, numbered(given))
+		if b.inspecting() {
+			b.noteAction(node, numbered(given))
+		}
 	} else if _, ok := reg.setups[name]; ok {
 		err = fmt.Errorf("this is a setup: write setup.%s", name)
 	} else {

@@ -221,12 +221,15 @@ func (i *inspection) argsOf(n *Node) []Argument {
 
 // noteAction remembers the arguments of a call that made an action while a script was loaded.
 func (b *Builder) noteAction(n *Node, args []Argument) {
-	if i := b.prog.inspection; i != nil && b.load != nil {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.calls[n] = args
-	}
+	i := b.prog.inspection
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.calls[n] = args
 }
+
+// inspecting reports whether actions are to be remembered: of a large script that takes
+// as much memory as the script itself.
+func (b *Builder) inspecting() bool { return b.prog.inspection != nil && b.load != nil }
 
 // noteSetup remembers a call of a setup.
 func (b *Builder) noteSetup(name string, args []Argument) {
