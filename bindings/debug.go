@@ -39,6 +39,7 @@ func debugModule() *runtime.Module {
 				Doc: "Answers with a profile of the memory in use, for go tool pprof. " +
 					"It needs no preparation, and nothing is written to a file.",
 				Example: `actions = when(request.path:eq "/debug/heap", action.debug.profiler_dump())`},
+			debugExplainAction(),
 		},
 	}
 }

@@ -1113,6 +1113,21 @@ function action.debug.show_events() end
 ---@return lighty.Action
 function action.debug.profiler_dump() end
 
+--- Runs an action. When the request brings the header Luaserve-Explain, signed with the key, it is not
+--- answered but explained: as JSON, every action that it met, what conditions saw, what was changed,
+--- and which action decided, as `luaserve explain --server` asks for it. All of it really happens,
+--- backends are asked. Put it around all actions of a site. A signature counts for one request and a
+--- minute; with a wrong one the request is answered as any other. The answer shows paths and rules of
+--- the server, so keep the key from others.
+---
+--- ```lua
+--- actions = action.debug.explain("explain.key", { docroot "/var/www", static() })
+--- ```
+---@param key_file string file with a key of at least 16 bytes; `openssl rand -hex 32` makes one
+---@param action lighty.Actions what to run
+---@return lighty.Action
+function action.debug.explain(key_file, action) end
+
 --- Answers GET and HEAD with the file that the URL is mapped to. It does nothing when the request is
 --- handled already, when there is no docroot or alias, and for directories. Otherwise it claims the
 --- request: 405 for other methods, 404 for what does not exist, 403 for what may not be read, is no

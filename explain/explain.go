@@ -56,11 +56,11 @@ func Run(ctx context.Context, p *runtime.Program, req Request, o Options) (*Resu
 	}
 	reply, trace := p.Trace(ex, runtime.TraceOptions{Backends: o.Backends})
 	defer reply.Close()
-	r := &Result{Method: ex.Request.Method, URL: scheme + ex.host + ex.target, Status: reply.Status, Steps: trace.Steps}
+	r := Of(trace)
+	r.Method, r.URL, r.Status = ex.Request.Method, scheme+ex.host+ex.target, reply.Status
 	for name, value := range reply.Header.All() {
 		r.Header = append(r.Header, runtime.Field{Name: name, Value: value})
 	}
-	r.Decided = decision(trace.Steps)
 	body := &beginning{limit: o.MaxBody}
 	if body.limit == 0 {
 		body.limit = 64 << 10
@@ -77,6 +77,11 @@ func Run(ctx context.Context, p *runtime.Program, req Request, o Options) (*Resu
 		r.Binary = true
 	}
 	return r, nil
+}
+
+// Of returns the result of a trace, without the answer.
+func Of(trace *runtime.Trace) *Result {
+	return &Result{Steps: trace.Steps, Decided: decision(trace.Steps)}
 }
 
 // beginning keeps the beginning of what is written to it.

@@ -98,7 +98,7 @@ func stable(text, dir string) string {
 
 func load(t *testing.T, site string) *runtime.Program {
 	t.Helper()
-	p, err := runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: slog.New(slog.DiscardHandler)})
+	p, err := runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: slog.New(slog.DiscardHandler), Inspect: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,6 +160,9 @@ func (t *text) title(s *runtime.Step) string {
 	if s.Else {
 		title = "else " + title
 	}
+	if s.Args != "" {
+		title += " " + t.cut(s.Args)
+	}
 	if len(s.Tests) == 1 && len(s.Tests[0].Parts) == 0 {
 		title += " " + t.test(s.Tests[0])
 	}

@@ -45,6 +45,9 @@ type Step struct {
 	Name string `json:"name"` // "docroot", "when", "list", "function"
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
+	// Args are the arguments that are neither actions nor conditions, of programs that were
+	// loaded with [Config.Inspect].
+	Args string `json:"args,omitempty"`
 	// Tests are the conditions that the action tested, and Taken the branch that it ran:
 	// "then" or "else", "" for none.
 	Tests []*Test `json:"tests,omitempty"`
@@ -88,6 +91,13 @@ type Change struct {
 // Duration is a time span that is written to JSON as microseconds.
 type Duration time.Duration
 
+// UnmarshalJSON implements [encoding/json.Unmarshaler].
+func (d *Duration) UnmarshalJSON(text []byte) error {
+	us, err := strconv.ParseFloat(string(text), 64)
+	*d = Duration(us * 1e3)
+	return err
+}
+
 // MarshalJSON implements [encoding/json.Marshaler].
 func (d Duration) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "%.1f", float64(d)/1e3), nil
@@ -99,6 +109,24 @@ func (p *Program) Trace(ex Exchange, options TraceOptions) (*Reply, *Trace) {
 	t := &Trace{options: options}
 	t.root = &t.Steps
 	return p.handle(ex, t), t
+}
+
+// Traced calls run, which runs actions, and records what they do. A request that is traced
+// already goes on in that trace, and the result is nil.
+func (vr *VRequest) Traced(options TraceOptions, run func() error) (*Trace, error) {
+	if vr.trace != nil {
+		return nil, run()
+	}
+	t := &Trace{options: options}
+	t.root = &t.Steps
+	t.start(vr)
+	vr.trace = t
+	defer func() {
+		t.finish()
+		vr.trace = nil
+	}()
+	err := run()
+	return t, err
 }
 
 // start begins with the request as the client sent it.
@@ -148,10 +176,13 @@ func (t *Trace) act(n *Node) error {
 	if def == nil || def.Backend == NoBackend || t.options.Backends || t.vr.IsHandled() {
 		return n.Act.Run(t.vr)
 	}
-	t.top().Reached = true
+	top := t.top()
+	top.Reached = true
 	if def.Backend == Answers {
 		t.vr.HandleBackend(http.StatusOK, nil)
 		t.vr.Out.closed = true
+		top.Claimed = true
+		t.seen = look(t.vr) // the status is nobody's
 	}
 	return nil
 }
@@ -171,9 +202,29 @@ func (t *Trace) begin(n *Node) {
 			row, isElse = parent.row, true
 		}
 	}
-	s := &Step{Name: n.Name, File: n.Pos.File, Line: n.Pos.Line, Else: isElse, node: n}
+	s := &Step{Name: n.Name, File: n.Pos.File, Line: n.Pos.Line, Else: isElse, Args: t.arguments(n), node: n}
 	*row = append(*row, s)
 	t.open = append(t.open, openStep{s, row, time.Now()})
+}
+
+// arguments prints those arguments of an action that are not seen elsewhere in the trace.
+func (t *Trace) arguments(n *Node) string {
+	inspection := t.vr.prog.inspection
+	if inspection == nil {
+		return ""
+	}
+	var out []string
+	for _, arg := range inspection.argsOf(n) {
+		if !holdsAction(arg.Value) && arg.Value.kind != KindCondition {
+			out = append(out, arg.Value.String())
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// holdsAction reports whether there is an action anywhere in a value.
+func holdsAction(v Value) bool {
+	return v.action != nil || v.kind == KindList && slices.ContainsFunc(v.list, holdsAction)
 }
 
 func (t *Trace) end() {

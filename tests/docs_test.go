@@ -229,6 +229,9 @@ func exampleFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile("explain.key", []byte("0123456789abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	authority := pki.Authority(t, "CA")
 	for _, name := range []string{"server", "example.net", "example.org"} {
 		authority.Server(t, name).Write(t, name+".pem")

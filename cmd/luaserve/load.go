@@ -16,6 +16,12 @@ func load(site string, log *slog.Logger) (*runtime.Program, error) {
 	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log})
 }
 
+// loadToInspect is load for commands that look at the pipeline: it keeps the arguments of
+// actions.
+func loadToInspect(site string, log *slog.Logger) (*runtime.Program, error) {
+	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Inspect: true})
+}
+
 // oneScript is what the commands take that load a script.
 func oneScript(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {

@@ -4,6 +4,7 @@
 //	luaserve init             writes a small site to begin with
 //	luaserve run site.lua     serves a script
 //	luaserve check site.lua   loads a script and says what is wrong with it
+//	luaserve explain site.lua http://example.net/   tells which rules take a request
 //	luaserve doc expire       shows the reference
 //
 // docs/exit-codes.md lists how it exits.
@@ -77,7 +78,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how messages are written: `text` or json")
-	root.AddCommand(a.initCommand(), a.runCommand(), a.checkCommand(), a.docCommand(), a.annotationsCommand(), a.demoCommand(), a.versionCommand())
+	root.AddCommand(a.initCommand(), a.runCommand(), a.checkCommand(), a.explainCommand(), a.docCommand(), a.annotationsCommand(), a.demoCommand(), a.versionCommand())
 	return root
 }
 
