@@ -158,7 +158,7 @@ func (a *staticAction) failed(vr *runtime.VRequest, err error) {
 	if !a.refuse(vr, status) || status == http.StatusNotFound {
 		return
 	}
-	if status == http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError {
 		vr.Log().Error("static: cannot open file", "file", vr.Physical.Path, "error", err.Error())
 	} else {
 		vr.Log().Info("static: file refused", "file", vr.Physical.Path, "status", status, "error", err.Error())
@@ -175,6 +175,8 @@ func openStatus(err error) int {
 	// ENXIO is what opening a socket says
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, runtime.ErrOutside), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO):
 		return http.StatusForbidden
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }

@@ -23,10 +23,11 @@ type Request struct {
 	Target string // path and query, sent byte for byte
 	Host   string // the value of Host, may be empty
 	// Header gives the other fields, in their order. Those that belong to one connection,
-	// those that Connection names, Host, Content-Length, Expect and Proxy are left out.
+	// those that Connection names, Host, Content-Length, Expect and Proxy are left out, and
+	// those that another one is written like, with "-" for "_" and other signs.
 	Header iter.Seq2[string, string]
-	// Own are fields of the gateway. They come last and replace those of their names, also
-	// where a name is written with "_" for "-".
+	// Own are fields of the gateway. They come last and replace those of their names, however
+	// "-" is written there.
 	Own []Field
 	// Body is the request body. It is not used when Length is 0.
 	Body io.Reader
@@ -176,7 +177,7 @@ func (r *Request) appendFields(dst []byte) (_ []byte, err error) {
 			}
 		}
 		for name, value := range r.Header {
-			if perConnection(name) || notPassedOn(name) || named.has(name) || r.replaces(name) {
+			if perConnection(name) || notPassedOn(name) || named.has(name) || r.isReplaced(name) {
 				continue
 			}
 			if dst, err = appendField(dst, name, value); err != nil {
@@ -221,16 +222,34 @@ func notPassedOn(name string) bool {
 	return false
 }
 
-// replaces reports whether an own field takes the place of one called name. An upstream that
-// makes variables of fields cannot tell "_" from "-".
-func (r *Request) replaces(name string) bool {
+// isReplaced reports whether another field takes the place of one called name: an own field
+// of that name, or an own or other one that only differs in having "-" where this one has
+// another sign. An upstream that makes variables of fields, as CGI does, cannot tell Remote_User
+// from Remote-User, so what a script says with the latter must not come with the former.
+func (r *Request) isReplaced(name string) bool {
+	plain := dashed(name)
 	for _, f := range r.Own {
-		if len(f.Name) != len(name) {
-			continue
+		if strings.EqualFold(f.Name, plain) {
+			return true
 		}
-		if strings.EqualFold(f.Name, strings.ReplaceAll(name, "_", "-")) {
+	}
+	if plain == name {
+		return false
+	}
+	for other := range r.Header {
+		if strings.EqualFold(other, plain) {
 			return true
 		}
 	}
 	return false
+}
+
+// dashed returns a name with "-" for all that is neither a letter nor a digit.
+func dashed(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			return c
+		}
+		return '-'
+	}, name)
 }

@@ -192,22 +192,29 @@ func (b *body) expectCRLF() error {
 	return nil
 }
 
-// trailer skips the trailer section, up to 8 KiB of it.
+// trailer skips the trailer section, up to 8 KiB of it. Its lines must be like those of a
+// head: where this server takes it for over, every other one has to.
 func (b *body) trailer() error {
-	length := 0
+	var fields head
+	line := make([]byte, 0, 128)
 	for n := 0; n < 8<<10; n++ {
 		c, err := b.c.readByte()
 		switch {
 		case err != nil:
 			return err
-		case c == '\n' && length == 0:
+		case c != '\n':
+			line = append(line, c)
+			continue
+		case len(line) == 0 || line[len(line)-1] != '\r':
+			return errChunk
+		case len(line) == 1:
 			b.done = true
 			return nil
-		case c == '\n':
-			length = 0
-		case c != '\r':
-			length++
 		}
+		if fields.parseField(string(line[:len(line)-1])) != nil {
+			return errChunk
+		}
+		line = line[:0]
 	}
 	return errChunk
 }

@@ -81,7 +81,14 @@ func (h *head) parse(text string, limits *runtime.Limits) *headError {
 			return &headError{431, h.proto, "too many header fields"}
 		}
 	}
-	return h.interpret(limits)
+	if err := h.interpret(limits); err != nil {
+		return err
+	}
+	if !crlf && h.contentLength != 0 {
+		// RFC 9112, 2.2, lets LF end a line; not all servers do, and behind a body it matters
+		return h.bad("a request with a body whose lines end with LF alone")
+	}
+	return nil
 }
 
 func (h *head) bad(msg string) *headError { return &headError{400, h.proto, msg} }
