@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -87,12 +88,8 @@ func mapBelow(vr *runtime.VRequest, root, path string) error {
 }
 
 func newAlias(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	type entry struct {
-		prefix string
-		target *runtime.Pattern
-	}
-	var entries []entry
-	for _, p := range args.Pairs(0) {
+	a := aliases{targets: map[string]aliasTarget{}}
+	for order, p := range args.Pairs(0) {
 		prefix, ok1 := p.Key.Str()
 		target, ok2 := p.Value.Str()
 		if !ok1 || !ok2 {
@@ -102,22 +99,58 @@ func newAlias(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, entry{strings.TrimRight(prefix, "/"), pattern})
+		a.add(strings.TrimRight(prefix, "/"), aliasTarget{order, pattern})
 	}
-	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		path := vr.Request.URI.Path
-		for _, e := range entries {
-			rest, ok := strings.CutPrefix(path, e.prefix)
-			if ok && (rest == "" || rest[0] == '/') {
-				root, err := evalRoot(vr, e.target)
-				if err != nil {
-					return err
-				}
-				return mapBelow(vr, root, rest)
-			}
+	return &a, nil
+}
+
+// aliases are the entries of an alias. They are looked up by each length that a prefix has,
+// so that a request costs the same however many there are.
+type aliases struct {
+	targets map[string]aliasTarget // by prefix, without "/" at the end
+	lengths []int                  // of the prefixes, ascending
+}
+
+type aliasTarget struct {
+	order   int
+	pattern *runtime.Pattern
+}
+
+// add adds an entry unless an earlier one has the same prefix.
+func (a *aliases) add(prefix string, t aliasTarget) {
+	if _, ok := a.targets[prefix]; ok {
+		return
+	}
+	a.targets[prefix] = t
+	if at, ok := slices.BinarySearch(a.lengths, len(prefix)); !ok {
+		a.lengths = slices.Insert(a.lengths, at, len(prefix))
+	}
+}
+
+// Run maps the path by the first entry of those whose prefix it has.
+func (a *aliases) Run(vr *runtime.VRequest) error {
+	path := vr.Request.URI.Path
+	var first aliasTarget
+	rest := ""
+	for _, n := range a.lengths {
+		if n > len(path) {
+			break
 		}
+		if n < len(path) && path[n] != '/' {
+			continue
+		}
+		if t, ok := a.targets[path[:n]]; ok && (first.pattern == nil || t.order < first.order) {
+			first, rest = t, path[n:]
+		}
+	}
+	if first.pattern == nil {
 		return nil
-	}), nil
+	}
+	root, err := evalRoot(vr, first.pattern)
+	if err != nil {
+		return err
+	}
+	return mapBelow(vr, root, rest)
 }
 
 func newIndex(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {

@@ -14,6 +14,7 @@ type fakeExchange struct {
 	target string
 	host   string // "" for example.net
 	fields []runtime.Field
+	remote netip.Addr // zero for 127.0.0.1
 }
 
 var (
@@ -32,7 +33,11 @@ func (e *fakeExchange) Host() string {
 	return "example.net"
 }
 func (e *fakeExchange) Connection() runtime.Connection {
-	return runtime.Connection{Local: benchLocal, Remote: benchRemote}
+	remote := benchRemote
+	if e.remote.IsValid() {
+		remote = netip.AddrPortFrom(e.remote, remote.Port())
+	}
+	return runtime.Connection{Local: benchLocal, Remote: remote}
 }
 func (e *fakeExchange) EachHeader(f func(n, v string)) {
 	f("Host", e.Host())

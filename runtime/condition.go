@@ -13,7 +13,7 @@ type Condition struct {
 	lvalue *LValue
 	op     *condOp
 	arg    string
-	parsed any // what the operator made of arg: *Regex, netip.Prefix, int64; []*Condition of a combination
+	parsed any // what the operator made of arg: *Regex, netip.Prefix, int64; []*Condition or *manyConditions of a combination
 }
 
 // condOp describes one operator. There may be hundreds of thousands of conditions, so what
@@ -82,12 +82,35 @@ func newCondition(b *Builder, lv *LValue, op *condOp, arg string) (*Condition, e
 }
 
 // combine builds all{…}, any{…} and none{…}.
-func combine(op *condOp, conds []*Condition) *Condition { return &Condition{op: op, parsed: conds} }
+func (b *Builder) combine(op *condOp, conds []*Condition) *Condition {
+	c := &Condition{op: op, parsed: conds}
+	if op != &opAll && len(conds) >= minRules && b.mayIndex() {
+		parts := make([][]needs, len(conds))
+		for i, part := range conds {
+			parts[i] = part.needsFor(true, true)
+		}
+		if x := newIndex(parts); x != nil {
+			c.parsed = &manyConditions{conds, x}
+		}
+	}
+	return c
+}
+
+// manyConditions are those of an any{…} or none{…} with an index of what each needs to hold.
+type manyConditions struct {
+	parts []*Condition
+	index *index
+}
 
 // parts returns the conditions of a combination, nil for a test of one lvalue.
 func (c *Condition) parts() []*Condition {
-	parts, _ := c.parsed.([]*Condition)
-	return parts
+	switch parsed := c.parsed.(type) {
+	case []*Condition:
+		return parsed
+	case *manyConditions:
+		return parsed.parts
+	}
+	return nil
 }
 
 // Eval tests the condition. A regex that matched leaves its captures on vr's stack;
@@ -149,8 +172,21 @@ func testAll(c *Condition, vr *VRequest) (bool, error) {
 }
 
 func testAny(c *Condition, vr *VRequest) (bool, error) {
+	if many, ok := c.parsed.(*manyConditions); ok && vr.trace == nil {
+		return many.testAny(vr)
+	}
 	for _, sub := range c.parts() {
 		if ok, err := sub.Eval(vr); err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+func (m *manyConditions) testAny(vr *VRequest) (bool, error) {
+	c := m.index.start(vr)
+	for i := c.rule(); i >= 0; i = c.rule() {
+		if ok, err := m.parts[i].Eval(vr); err != nil || ok {
 			return ok, err
 		}
 	}

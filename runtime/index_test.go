@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +53,51 @@ func collectAll(x *textIndex, value string, from int32) (all []int32) {
 	}
 }
 
+// The index of networks finds those that an address is in.
+func TestNetworkIndex(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		address := func() netip.Addr { // near others
+			b := []byte{0: 10, 15: 0}
+			if rapid.Bool().Draw(t, "4") {
+				b = b[:4]
+			}
+			for range 3 {
+				b[rapid.IntRange(0, len(b)-1).Draw(t, "byte")] ^= rapid.SampledFrom([]byte{0, 1, 0x80, 0x20}).Draw(t, "bit")
+			}
+			a, _ := netip.AddrFromSlice(b)
+			return a
+		}
+		var networks []netip.Prefix
+		var entries []entry
+		for rule := range int32(100) {
+			a := address()
+			p := netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits")).Masked()
+			networks = append(networks, p)
+			entries = append(entries, entry{textNeed{isInNetwork, networkText(p)}, rule})
+		}
+		table := newTextTable(entries)
+		a, from := address(), rapid.Int32Range(0, 100).Draw(t, "from")
+		var got, want []int32
+		for rule := from; rule < 100; rule++ {
+			if networks[rule].Contains(a) {
+				want = append(want, rule)
+			}
+		}
+		for next := from; ; {
+			var f found
+			table.collectAddress(a, next, &f)
+			got = append(got, f.rules[:f.n]...)
+			if !f.more {
+				break
+			}
+			next = got[len(got)-1] + 1
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%v in %v from %d\n got %v\nwant %v", a, networks, from, got, want)
+		}
+	})
+}
+
 func TestRegexNeeds(t *testing.T) {
 	for expr, want := range map[string]string{
 		`^/user/([a-z]+)$`:       `prefix "/user/"`,
@@ -81,7 +127,7 @@ func TestRegexNeeds(t *testing.T) {
 		for _, set := range regexNeeds(expr) {
 			var texts []string
 			for _, n := range set {
-				texts = append(texts, fmt.Sprintf("%s %q", [...]string{"equal", "prefix", "suffix", "within"}[n.place], n.text))
+				texts = append(texts, fmt.Sprintf("%s %q", [...]string{"equal", "prefix", "suffix", "network", "within"}[n.place], n.text))
 			}
 			sets = append(sets, strings.Join(texts, " | "))
 		}

@@ -127,7 +127,7 @@ func (st *state) combineConditions(op *condOp) lua.LGFunction {
 		if err != nil {
 			st.raise(L, &accessor{kind: accessBare, name: op.name}, b, err)
 		}
-		c := combine(op, conds)
+		c := b.combine(op, conds)
 		b.noteCondition(L, c)
 		L.Push(st.handle(c, "condition"))
 		return 1

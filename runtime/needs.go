@@ -1,6 +1,9 @@
 package runtime
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // A need is a text that a variable must have in a certain place before a rule can matter:
 // request.path begins with "/static/". Needs are what rules are indexed by.
@@ -13,7 +16,7 @@ type need struct {
 	textNeed
 }
 
-// textNeed is a need without its variable.
+// textNeed is a need without its variable. The text of a network is as [networkText] has it.
 type textNeed struct {
 	place place
 	text  string
@@ -26,6 +29,7 @@ const (
 	isEqual place = iota
 	isPrefix
 	isSuffix
+	isInNetwork // of an address
 	isWithin
 )
 
@@ -47,7 +51,7 @@ func (n textNeed) met(value string) bool {
 type needs []need
 
 // maxNeeds bounds the alternatives of one rule.
-const maxNeeds = 32
+const maxNeeds = 4096
 
 // needsFor returns what must be so before the condition can be want; each element of the
 // result is sufficient on its own to rule the condition out. None means that nothing
@@ -70,9 +74,19 @@ func (c *Condition) needsFor(want, keep bool) []needs {
 		}
 		return c.needsForEach(false, keep)
 	}
-	if !positive || c.lvalue.def.kind != lvString {
+	if !positive {
 		return nil
 	}
+	switch c.lvalue.def.kind {
+	case lvString:
+		return c.needsText()
+	case lvIP:
+		return c.needsAddress()
+	}
+	return nil
+}
+
+func (c *Condition) needsText() []needs {
 	switch c.op.name {
 	case "eq", "ne":
 		return c.textNeed(isEqual)
@@ -84,6 +98,24 @@ func (c *Condition) needsFor(want, keep bool) []needs {
 		return textNeedsOf(*c.lvalue, c.parsed.(*Regex).needs())
 	}
 	return nil
+}
+
+func (c *Condition) needsAddress() []needs {
+	switch c.op.name {
+	case "ip", "notip":
+		return []needs{{need{*c.lvalue, textNeed{isInNetwork, networkText(c.parsed.(netip.Prefix))}}}}
+	case "eq", "ne": // compares the text; only one text of an address is the usual one
+		if a, err := netip.ParseAddr(c.arg); err == nil && a.String() == c.arg && a.Zone() == "" {
+			return []needs{{need{*c.lvalue, textNeed{isInNetwork, networkText(netip.PrefixFrom(a, a.BitLen()))}}}}
+		}
+	}
+	return nil
+}
+
+// networkText is a network as the text of a need: its address in bytes, and their number of
+// bits.
+func networkText(p netip.Prefix) string {
+	return string(append(p.Masked().Addr().AsSlice(), byte(p.Bits())))
 }
 
 func (c *Condition) textNeed(p place) []needs {

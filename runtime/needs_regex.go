@@ -28,7 +28,7 @@ const (
 )
 
 const (
-	maxTexts = 16 // alternatives that are still looked at one by one
+	maxTexts = 64 // alternatives that are still looked at one by one
 	maxClass = 4  // letters of a class that are
 )
 

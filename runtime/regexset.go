@@ -35,7 +35,7 @@ func (s *RegexSet) Match(subject string) int {
 		return -1
 	}
 	c := cursor{index: s.index, always: s.index.always}
-	c.values[0] = reading{subject, true}
+	c.values[0] = reading{text: subject, known: true}
 	c.ask()
 	i := c.rule()
 	for i >= 0 && !s.matches(int(i), subject) {

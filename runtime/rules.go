@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 )
 
@@ -127,8 +128,22 @@ type cursor struct {
 // reading is what a variable was when the index was asked.
 type reading struct {
 	text  string
-	known bool // false when it cannot be had: every rule of it may matter, to say so
+	addr  netip.Addr // of a variable that is an address
+	known bool       // false when it cannot be had: every rule of it may matter, to say so
 }
+
+// read is what the variable is now.
+func (v *variable) read(vr *VRequest) reading {
+	if v.isAddress() {
+		a, err := v.lvalue.def.ip(vr)
+		return reading{addr: a, known: err == nil}
+	}
+	text, err := v.lvalue.text(vr)
+	return reading{text: text, known: err == nil}
+}
+
+// isAddress is false for the subject of a [RegexSet] as well, which is no variable.
+func (v *variable) isAddress() bool { return v.lvalue.def != nil && v.lvalue.def.kind == lvIP }
 
 func (x *index) start(vr *VRequest) cursor {
 	c := cursor{index: x, always: x.always}
@@ -140,8 +155,7 @@ func (x *index) start(vr *VRequest) cursor {
 // changed reads the variables and reports whether one is not what it was.
 func (c *cursor) changed(vr *VRequest) (changed bool) {
 	for i := range c.index.variables {
-		text, err := c.index.variables[i].lvalue.text(vr)
-		if now := (reading{text, err == nil}); now != c.values[i] {
+		if now := c.index.variables[i].read(vr); now != c.values[i] {
 			c.values[i], changed = now, true
 		}
 	}
@@ -154,7 +168,11 @@ func (c *cursor) ask() {
 	for i := range c.index.variables {
 		v := &c.index.variables[i]
 		if c.values[i].known {
-			v.texts.collect(c.values[i].text, c.next, &c.found)
+			if v.isAddress() {
+				v.texts.table.collectAddress(c.values[i].addr, c.next, &c.found)
+			} else {
+				v.texts.collect(c.values[i].text, c.next, &c.found)
+			}
 			continue
 		}
 		at, _ := slices.BinarySearch(v.rules, c.next)

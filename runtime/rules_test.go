@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -204,11 +205,17 @@ func (g *rulesGen) request() *fakeExchange {
 	if g.chance(2) {
 		ex.target += "?" + runtime.EncodePath(g.text())
 	}
+	if g.chance(2) {
+		ex.remote = netip.MustParseAddr(g.of("10.0.0.1", "10.0.0.130", "10.1.0.1", "::1", "2001:db8::1", "::ffff:10.0.0.1"))
+	}
 	for range g.upTo(2) {
 		ex.fields = append(ex.fields, runtime.Field{Name: "X-A", Value: "/" + strings.TrimSpace(g.text())})
 	}
 	return ex
 }
+
+// networks are those that conditions ask for.
+var networks = []string{"127.0.0.1", "127.0.0.0/8", "10.0.0.0/8", "10.0.0.0/24", "10.0.0.128/25", "10.0.0.1", "0.0.0.0/0", "::/0", "::1", "2001:db8::/32", "::ffff:10.0.0.0/104"}
 
 func (g *rulesGen) script() string {
 	rules := g.actions(8+g.upTo(24), 2)
@@ -292,10 +299,17 @@ func (g *rulesGen) pattern() string {
 func (g *rulesGen) condition(depth int) string {
 	if depth > 0 && g.chance(4) {
 		parts := make([]string, 1+g.upTo(2))
+		if g.chance(4) {
+			parts = make([]string, 8+g.upTo(4))
+		}
 		for i := range parts {
 			parts[i] = g.condition(depth - 1)
 		}
 		return g.of("all", "any", "none") + "{" + strings.Join(parts, ", ") + "}"
+	}
+	if g.chance(8) {
+		op := g.of("ip", "ip", "notip", "eq", "ne")
+		return fmt.Sprintf("%s:%s %q", g.of("request.remoteip", "request.remoteip", "request.localip"), op, g.of(networks...))
 	}
 	variable := g.of(g.variables...)
 	op := g.of("eq", "prefix", "suffix", "match", "match", "ne", "notprefix", "notsuffix", "nomatch")

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"sort"
 )
@@ -72,7 +73,7 @@ func (f *found) add(rule int32) bool {
 	return true
 }
 
-// textTable is a hash table for whole values, beginnings and ends. It keeps the hashes of
+// textTable is a hash table for whole values, beginnings and ends, and networks. It keeps the hashes of
 // the texts only, so that it takes the same few bytes for each rule however long the texts
 // are: a value of another text with the same hash is a rule too many.
 //
@@ -80,6 +81,7 @@ func (f *found) add(rule int32) bool {
 // of a beginning continues that of a shorter one, so a value is read once.
 type textTable struct {
 	equals, prefixes, suffixes []int32 // the lengths of the texts, ascending
+	bits4, bits6               []int32 // those of networks, in bits
 
 	slots  []int32  // 1 + the first of the hashes that belong here; 0 for none. A power of 2.
 	hashes []uint32 // ascending
@@ -97,11 +99,11 @@ func newTextTable(entries []entry) textTable {
 	}
 	all := make([]hashed, len(entries))
 	for i, e := range entries {
-		lengths := [...]*[]int32{isEqual: &t.equals, isPrefix: &t.prefixes, isSuffix: &t.suffixes}[e.place]
-		*lengths = append(*lengths, int32(len(e.text)))
+		lengths, n := t.lengthsOf(e.textNeed)
+		*lengths = append(*lengths, n)
 		all[i] = hashed{hashOf(e.place, e.text), e.rule}
 	}
-	for _, lengths := range []*[]int32{&t.equals, &t.prefixes, &t.suffixes} {
+	for _, lengths := range []*[]int32{&t.equals, &t.prefixes, &t.suffixes, &t.bits4, &t.bits6} {
 		slices.Sort(*lengths)
 		*lengths = slices.Clip(slices.Compact(*lengths))
 	}
@@ -126,6 +128,39 @@ func newTextTable(entries []entry) textTable {
 		t.slots[slot&uint32(size-1)] = int32(i + 1)
 	}
 	return t
+}
+
+// lengthsOf returns the list that the length of a text belongs into, and the length.
+func (t *textTable) lengthsOf(n textNeed) (list *[]int32, length int32) {
+	switch length = int32(len(n.text)); n.place {
+	case isPrefix:
+		return &t.prefixes, length
+	case isSuffix:
+		return &t.suffixes, length
+	case isInNetwork:
+		bits := int32(n.text[length-1])
+		if length == net4Text {
+			return &t.bits4, bits
+		}
+		return &t.bits6, bits
+	}
+	return &t.equals, length
+}
+
+// net4Text is the length of [networkText] for IPv4.
+const net4Text = 5
+
+// collectAddress adds the rules from rule number from on for networks that a is in.
+func (t *textTable) collectAddress(a netip.Addr, from int32, f *found) {
+	lengths := t.bits6
+	if a.Is4() {
+		lengths = t.bits4
+	}
+	for _, bits := range lengths {
+		if p, err := a.Prefix(int(bits)); err == nil {
+			t.lookUp(networkHash(p), from, f)
+		}
+	}
 }
 
 // collect is [textIndex.collect].
@@ -198,8 +233,22 @@ func finish(hash uint32, p place) uint32 {
 }
 
 func hashOf(p place, text string) uint32 {
-	if p == isSuffix {
+	switch p {
+	case isSuffix:
 		return finish(backward(seed, text), p)
+	case isInNetwork:
+		bits := int(text[len(text)-1])
+		a, _ := netip.AddrFromSlice([]byte(text[:len(text)-1]))
+		return networkHash(netip.PrefixFrom(a, bits))
 	}
 	return finish(forward(seed, text), p)
+}
+
+// networkHash is the hash of a network whose address has no other bits.
+func networkHash(p netip.Prefix) uint32 {
+	hash := (seed ^ uint32(p.Bits())) * prime
+	for _, b := range p.Addr().As16() {
+		hash = (hash ^ uint32(b)) * prime
+	}
+	return finish(hash, isInNetwork)
 }

@@ -25,6 +25,7 @@ script must always meet the same state.`,
 			if a.verbose {
 				log = a.logger()
 			}
+			tuneMemory(log)
 			p, err := load(args[0], log)
 			if err != nil {
 				return err
