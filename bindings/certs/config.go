@@ -52,14 +52,14 @@ func New(set Settings) (*tls.Config, error) {
 	if set.Every == 0 {
 		set.Every = defaultEvery
 	}
-	k := &keeper{set: set}
+	k := &keeper{set: set, born: time.Now()}
 	cfg, read, err := set.load()
 	if err != nil {
 		return nil, err
 	}
 	k.current.Store(cfg)
 	k.read = read
-	k.checked.Store(time.Now().UnixNano())
+	k.checked.Store(int64(time.Since(k.born)))
 	outer := set.Base.Clone() // its keys encrypt the session tickets, whatever was read since
 	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		k.refresh()
@@ -72,7 +72,8 @@ func New(set Settings) (*tls.Config, error) {
 type keeper struct {
 	set     Settings
 	current atomic.Pointer[tls.Config]
-	checked atomic.Int64 // when the files were looked at, in Unix nanoseconds
+	born    time.Time
+	checked atomic.Int64 // when the files were looked at, in nanoseconds since born
 
 	mu   sync.Mutex // held by the one handshake that looks at the files
 	read files      // as they were when they were last read, with success or not
@@ -80,7 +81,7 @@ type keeper struct {
 
 // refresh reads the files again if they have changed. Other handshakes do not wait for it.
 func (k *keeper) refresh() {
-	now := time.Now().UnixNano()
+	now := int64(time.Since(k.born))
 	if now-k.checked.Load() < int64(k.set.Every) || !k.mu.TryLock() {
 		return
 	}

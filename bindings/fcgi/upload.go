@@ -23,8 +23,8 @@ type upload struct {
 	answer *answer
 	done   func() // tells that stdin is free, or nil
 
-	sent  atomic.Bool  // all was written, the end included
-	ended atomic.Int64 // when run ended, in Unix nanoseconds; 0 while it runs
+	sent  atomic.Bool               // all was written, the end included
+	ended atomic.Pointer[time.Time] // when run ended; nil while it runs
 }
 
 // run sends the body. When the body fails, the application must not take what it got for
@@ -32,7 +32,8 @@ type upload struct {
 // may still come; only a timeout before the head gives the request up.
 func (u *upload) run() {
 	err := u.send()
-	u.ended.Store(time.Now().UnixNano())
+	now := time.Now()
+	u.ended.Store(&now)
 	if err != nil {
 		e, ok := err.(*Error)
 		if !ok && upstream.IsTimeout(err) && !u.answer.headDone.Load() {
@@ -95,8 +96,8 @@ func (u *upload) wait(timeout time.Duration) time.Duration {
 		return 0
 	}
 	ended := u.ended.Load()
-	if ended == 0 {
+	if ended == nil {
 		return timeout
 	}
-	return time.Until(time.Unix(0, ended).Add(timeout))
+	return time.Until(ended.Add(timeout))
 }

@@ -58,8 +58,9 @@ var ErrPaused = errors.New("the server failed a moment ago and is left alone")
 type Client struct {
 	config Config
 	pool   *upstream.Pool[*conn]
-	// retryAt is when a server that failed may be asked again, in Unix nanoseconds; 0 when
-	// it works.
+	born   time.Time
+	// retryAt is when a server that failed may be asked again, in nanoseconds since born,
+	// which a change of the clock leaves alone; 0 when it works.
 	retryAt atomic.Int64
 }
 
@@ -70,7 +71,7 @@ func NewClient(config Config) *Client {
 	orDefault(&config.Pause, time.Second)
 	orDefault(&config.MaxIdle, 16)
 	orDefault(&config.IdleTime, time.Minute)
-	return &Client{config: config, pool: upstream.NewPool[*conn](config.MaxIdle, config.IdleTime)}
+	return &Client{config: config, born: time.Now(), pool: upstream.NewPool[*conn](config.MaxIdle, config.IdleTime)}
 }
 
 func orDefault[T int | time.Duration](v *T, value T) {
@@ -204,8 +205,9 @@ func (c *Client) mayTry() bool {
 	if at == 0 {
 		return true
 	}
-	now := time.Now()
-	return now.UnixNano() >= at && c.retryAt.CompareAndSwap(at, now.Add(c.config.Pause).UnixNano())
+	return int64(time.Since(c.born)) >= at && c.retryAt.CompareAndSwap(at, c.pauseEnds())
 }
 
-func (c *Client) pause() { c.retryAt.Store(time.Now().Add(c.config.Pause).UnixNano()) }
+func (c *Client) pause() { c.retryAt.Store(c.pauseEnds()) }
+
+func (c *Client) pauseEnds() int64 { return int64(time.Since(c.born) + c.config.Pause) }
