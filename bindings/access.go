@@ -19,6 +19,7 @@ func accessModule() *runtime.Module {
 				Doc:     `Where a client that is kept out is sent (302) instead of being answered with 403: a target as for redirect; "" sends it nowhere.`,
 				Example: `setup.access.redirect_url "https://www.example.net/members-only"`},
 		},
+		Untrusted: []string{"access.check", "access.deny"},
 		Actions: []runtime.ActionDef{
 			{Name: "access.check", New: newAccessCheck,
 				Doc:     "Answers with 403 unless the most specific network that the client's address is in is an allowed one.",

@@ -17,8 +17,9 @@ import (
 
 func cgiModule() *runtime.Module {
 	return &runtime.Module{
-		Name: "cgi",
-		Doc:  "Answers requests by CGI programs (CGI/1.1, RFC 3875).",
+		Name:    "cgi",
+		Doc:     "Answers requests by CGI programs (CGI/1.1, RFC 3875).",
+		Trusted: []string{"cgi"},
 		Actions: []runtime.ActionDef{{
 			Name: "cgi", New: newCGI, Backend: runtime.Answers,
 			Doc: "Answers the request by a program, a process for each request. Without a program it runs the file that the URL is mapped to; what the URL has behind that file becomes PATH_INFO. " +

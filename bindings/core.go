@@ -44,6 +44,10 @@ func coreModule() *runtime.Module {
 				Example:  `setup.log.timestamp "%d/%b/%Y %T %Z"`,
 				Params:   []runtime.Param{{Name: "format", Type: runtime.TString, Doc: "for strftime"}}},
 		},
+		Untrusted: []string{
+			"list", "when", "map", "map_cidr", "respond", "set_status", "log.write",
+			"header.add", "header.append", "header.overwrite", "header.remove",
+		},
 		Actions: append(append(append(controlActions(), mappingActions()...), responseActions()...), headerActions()...),
 		Options: []runtime.Option{
 			logOption(),

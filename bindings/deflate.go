@@ -16,6 +16,7 @@ func deflateModule() *runtime.Module {
 		Doc: "Compresses answers on their way out. " +
 			"Beware of BREACH: where an encrypted page holds a secret (a session token, a CSRF token) next to something that the client chose (a search word), " +
 			"the length of the compressed page tells the secret piece by piece. Leave such pages out, or mask the secret anew in each answer.",
+		Untrusted: []string{"deflate"},
 		Actions: []runtime.ActionDef{{
 			Name: "deflate", New: newDeflate,
 			Doc: "Compresses the answer if the client accepts it; put it behind what answers the request, a backend included. " +

@@ -12,8 +12,9 @@ import (
 
 func expireModule() *runtime.Module {
 	return &runtime.Module{
-		Name: "expire",
-		Doc:  "Lets clients keep answers: sets Expires and adds max-age to Cache-Control.",
+		Name:      "expire",
+		Doc:       "Lets clients keep answers: sets Expires and adds max-age to Cache-Control.",
+		Untrusted: []string{"expire"},
 		Actions: []runtime.ActionDef{{
 			Name: "expire", New: newExpire,
 			Doc: `The rule is a base, "access" (also "now") or "modification" of the file, an optional "plus", and pairs of a number and a unit. ` +

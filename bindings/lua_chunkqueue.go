@@ -7,11 +7,12 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"syscall"
+	"path/filepath"
 
 	lua "github.com/yuin/gopher-lua"
 
 	"luaserve/runtime"
+	"luaserve/runtime/luaio"
 )
 
 // chunkQueueObject is a body: vr["in"], vr.out and the two sides of a filter.
@@ -26,7 +27,8 @@ func newChunkQueueObject() *runtime.Object {
 				Get: func(_ *runtime.Call, self any) lua.LValue {
 					return lua.LBool(self.(*runtime.ChunkQueue).IsClosed())
 				},
-				Set: func(_ *runtime.Call, self any, value lua.LValue) {
+				Set: func(c *runtime.Call, self any, value lua.LValue) {
+					guardQueue(c, self)
 					self.(*runtime.ChunkQueue).SetClosed(truth(value))
 				}},
 		},
@@ -45,6 +47,7 @@ func newChunkQueueObject() *runtime.Object {
 	o.Methods = append(o.Methods, runtime.Method{Name: "steal_all", Args: "from: chunkqueue",
 		Doc: "Takes over what another queue has at this moment. What is still to come, such as the request body or a backend's response, stays there.",
 		Run: func(c *runtime.Call, self any) int {
+			guardQueue(c, self)
 			from, ok := c.Self(2, o)
 			if !ok {
 				c.Error("Expected source chunkqueue to steal from")
@@ -55,7 +58,15 @@ func newChunkQueueObject() *runtime.Object {
 	return o
 }
 
+// guardQueue keeps an untrusted script from changing what the client has sent.
+func guardQueue(c *runtime.Call, self any) {
+	if c.VR != nil && self == any(c.VR.In) {
+		c.Guard("vr.in")
+	}
+}
+
 func queueAdd(c *runtime.Call, self any) int {
+	guardQueue(c, self)
 	checkAny(c, 2)
 	q := self.(*runtime.ChunkQueue)
 	if t, ok := c.L.Get(2).(*lua.LTable); ok {
@@ -80,7 +91,7 @@ func addBelow(c *runtime.Call, q *runtime.ChunkQueue, root, name string) {
 	var size int64
 	var err error
 	blocking(c, func() {
-		if f, err = runtime.OpenBelow(root, name); err == nil {
+		if f, err = openBelow(c.Files(), root, name); err == nil {
 			f, size, err = regular(f)
 		}
 	})
@@ -88,6 +99,18 @@ func addBelow(c *runtime.Call, q *runtime.ChunkQueue, root, name string) {
 		c.Errorf("chunkqueue:add couldn't open file: %s", err)
 	}
 	q.AddFile(f, 0, size)
+}
+
+// openBelow opens a file below a directory, both of which an untrusted script names.
+func openBelow(files luaio.Options, root, name string) (*os.File, error) {
+	if !files.Confined() {
+		return runtime.OpenBelow(root, name)
+	}
+	full := filepath.Join(root, name)
+	if rel, err := filepath.Rel(root, full); err != nil || !filepath.IsLocal(rel) {
+		return nil, fmt.Errorf("%s: %w", name, runtime.ErrOutside)
+	}
+	return files.OpenFile(full, os.O_RDONLY, 0)
 }
 
 // regular closes what is no regular file.
@@ -104,6 +127,7 @@ func regular(f *os.File) (*os.File, int64, error) {
 }
 
 func queueAddFile(c *runtime.Call, self any, temporary bool) int {
+	guardQueue(c, self)
 	checkAny(c, 2)
 	name, ok := textOf(c.L.Get(2))
 	if !ok {
@@ -115,14 +139,17 @@ func queueAddFile(c *runtime.Call, self any, temporary bool) int {
 	var size int64
 	var err error
 	blocking(c, func() {
-		// O_NONBLOCK: a named pipe must not be waited for
-		if f, err = os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+		files := c.Files()
+		if f, err = files.OpenFile(name, os.O_RDONLY, 0); err == nil {
 			f, size, err = regular(f)
 		}
 		if err == nil && temporary {
-			os.Remove(name) // what is open stays readable
+			files.Remove(name) // what is open stays readable
 		}
 	})
+	if errors.Is(err, luaio.ErrOutside) || errors.Is(err, luaio.ErrNoFiles) {
+		c.Errorf("chunkqueue:add couldn't open file: %s", err)
+	}
 	if err != nil {
 		c.Error("chunkqueue:add couldn't open file: " + name)
 	}
@@ -152,7 +179,8 @@ func partArgument(c *runtime.Call, n int, place string) (float64, bool) {
 	return math.Trunc(f), true
 }
 
-func queueReset(_ *runtime.Call, self any) int {
+func queueReset(c *runtime.Call, self any) int {
+	guardQueue(c, self)
 	self.(*runtime.ChunkQueue).Reset()
 	return 0
 }

@@ -40,6 +40,7 @@ func envLookup(e *runtime.Environment, key lua.LValue) lua.LValue {
 
 // envStore sets or removes an entry. A value that is no text changes nothing.
 func envStore(c *runtime.Call, e *runtime.Environment, key, value lua.LValue) {
+	c.Guard("vr.env")
 	name, ok := textOf(key)
 	if !ok {
 		return
@@ -97,7 +98,8 @@ func envPairs(c *runtime.Call, self any) int {
 	}))
 }
 
-func envClear(_ *runtime.Call, self any) int {
+func envClear(c *runtime.Call, self any) int {
+	c.Guard("vr.env")
 	self.(*runtime.Environment).Clear()
 	return 0
 }

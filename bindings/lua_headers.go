@@ -35,6 +35,7 @@ var headersObject = &runtime.Object{
 
 // headersStore sets or removes fields. A value that is no text changes nothing.
 func headersStore(c *runtime.Call, h *runtime.Header, key, value lua.LValue) {
+	guardHeaders(c, h)
 	name, ok := textOf(key)
 	if !ok {
 		return
@@ -46,6 +47,13 @@ func headersStore(c *runtime.Call, h *runtime.Header, key, value lua.LValue) {
 	if text, ok := textOf(value); ok {
 		checkField(c, name, text)
 		h.Set(name, text)
+	}
+}
+
+// guardHeaders keeps an untrusted script from changing what the client has sent.
+func guardHeaders(c *runtime.Call, h *runtime.Header) {
+	if c.VR != nil && h == &c.VR.Request.Header {
+		c.Guard("vr.req.headers")
 	}
 }
 
@@ -80,6 +88,7 @@ func headersAdd(add func(h *runtime.Header, name, value string)) func(*runtime.C
 		name, isName := textOf(c.L.Get(2))
 		text, isText := textOf(c.L.Get(3))
 		if isName && isText {
+			guardHeaders(c, self.(*runtime.Header))
 			checkField(c, name, text)
 			add(self.(*runtime.Header), name, text)
 		}
@@ -93,7 +102,8 @@ func headersUnset(c *runtime.Call, self any) int {
 	return 0
 }
 
-func headersClear(_ *runtime.Call, self any) int {
+func headersClear(c *runtime.Call, self any) int {
+	guardHeaders(c, self.(*runtime.Header))
 	self.(*runtime.Header).Reset()
 	return 0
 }

@@ -71,7 +71,7 @@ func jsonArray(c *runtime.Call, _ any) int {
 
 func jsonEncode(c *runtime.Call, _ any) int {
 	checkAny(c, 1)
-	e := jsonEncoder{null: jsonNull(c), mark: arrayMark(c)}
+	e := jsonEncoder{c: c, null: jsonNull(c), mark: arrayMark(c)}
 	if err := e.value(c.L.Get(1)); err != nil {
 		c.Errorf("lighty.json_encode: %s", err)
 	}
@@ -79,6 +79,7 @@ func jsonEncode(c *runtime.Call, _ any) int {
 }
 
 type jsonEncoder struct {
+	c          *runtime.Call
 	null, mark lua.LValue
 	out        []byte
 	open       []*lua.LTable // tables that the current value is in
@@ -89,7 +90,13 @@ func (e *jsonEncoder) errorf(format string, args ...any) error {
 	return fmt.Errorf("value%s: %s", strings.Join(e.path, ""), fmt.Sprintf(format, args...))
 }
 
+// value appends a value. A table that others refer to is written out for each of them, so that
+// a few tables can be a text without end: its length and the time are looked at.
 func (e *jsonEncoder) value(v lua.LValue) error {
+	e.c.CheckTime()
+	if limit := e.c.MaxString(); len(e.out) > limit {
+		return e.errorf("the text has more than %d bytes", limit)
+	}
 	switch v := v.(type) {
 	case *lua.LNilType:
 		e.out = append(e.out, "null"...)
@@ -221,6 +228,7 @@ type jsonDecoder struct {
 }
 
 func (d *jsonDecoder) value(depth int) (lua.LValue, error) {
+	d.c.CheckTime()
 	token, err := d.in.Token()
 	if err != nil {
 		return nil, err

@@ -84,6 +84,9 @@ func filterAction(name string, in bool) func(*runtime.Call, any) int {
 		if n := c.L.GetTop(); n != 1 || c.L.Get(1) == lua.LNil {
 			c.Errorf("expected exactly one parameter for lighty.%s, got %d", name, n)
 		}
+		if in {
+			c.Guard("lighty.filter_in")
+		}
 		act, err := c.LuaFilterAction(1, name, in)
 		if err != nil {
 			c.Errorf("%s", err)

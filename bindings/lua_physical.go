@@ -23,6 +23,7 @@ func physicalField(name, doc string, field func(*runtime.Physical) *string) runt
 	return runtime.Attribute{Name: name, Type: "string", Doc: doc,
 		Get: func(_ *runtime.Call, self any) lua.LValue { return lua.LString(*field(self.(*runtime.Physical))) },
 		Set: func(c *runtime.Call, self any, _ lua.LValue) {
+			c.Guard("vr.phys")
 			text := checkString(c, 3)
 			if strings.IndexByte(text, 0) >= 0 {
 				c.Errorf("physical.%s must not have a NUL in it: %q", name, text)

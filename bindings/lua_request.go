@@ -74,7 +74,10 @@ var uriObject = &runtime.Object{
 func uriField(name, doc string, field func(*runtime.URI) *string, set func(*runtime.Call, *runtime.URI, string)) runtime.Attribute {
 	return runtime.Attribute{Name: name, Type: "string", Doc: doc,
 		Get: func(_ *runtime.Call, self any) lua.LValue { return lua.LString(*field(self.(*runtime.URI))) },
-		Set: func(c *runtime.Call, self any, _ lua.LValue) { set(c, self.(*runtime.URI), checkString(c, 3)) }}
+		Set: func(c *runtime.Call, self any, _ lua.LValue) {
+			c.Guard("vr.req.uri")
+			set(c, self.(*runtime.URI), checkString(c, 3))
+		}}
 }
 
 // encodeTarget percent-encodes the bytes that may not stand in a request target.

@@ -2,12 +2,14 @@ package bindings
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"syscall"
 
 	lua "github.com/yuin/gopher-lua"
 
 	"luaserve/runtime"
+	"luaserve/runtime/luaio"
 )
 
 // statObject is what vr:stat returns. It stays valid when the request is over.
@@ -58,14 +60,18 @@ func vrStat(c *runtime.Call, _ any) int {
 	if !ok {
 		c.Error("vr:stat(filename): wrong argument types")
 	}
-	var st runtime.FileStat
-	blocking(c, func() { st = runtime.Stat(name) })
-	if st.Exists {
-		if info, ok := st.Info.Sys().(*syscall.Stat_t); ok {
-			return push(c, c.Value(statObject, info), lua.LNumber(runtime.HandlerGoOn))
+	var info fs.FileInfo
+	var err error
+	blocking(c, func() { info, err = c.Files().Stat(name) })
+	if err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			return push(c, c.Value(statObject, st), lua.LNumber(runtime.HandlerGoOn))
 		}
 	}
-	errno, msg := errorNumber(st.Err)
+	if errors.Is(err, luaio.ErrOutside) || errors.Is(err, luaio.ErrNoFiles) {
+		c.Errorf("vr:stat: %s", err)
+	}
+	errno, msg := errorNumber(err)
 	return push(c, lua.LNil, lua.LNumber(runtime.HandlerError), lua.LNumber(errno), lua.LString(msg))
 }
 

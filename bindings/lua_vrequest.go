@@ -50,8 +50,8 @@ var vrequestObject = &runtime.Object{
 		{Name: "handle_direct", Returns: "boolean", Doc: "Claims the request for an answer that the script gives itself: status, headers, vr.out. Returns false when it was claimed before.", Run: vrHandleDirect},
 		{Name: "enter_action", Args: "action: action", Doc: "Has an action run when the function is done. The function runs again after it if it returns HANDLER_WAIT_FOR_EVENT.", Run: vrEnterAction},
 		{Name: "stat", Args: "filename: string", Returns: "struct stat|nil, integer, integer|nil, string|nil", Doc: "Looks at a file: st, res, errno, msg = vr:stat(filename). res is HANDLER_GO_ON, or HANDLER_ERROR with a number and a text of the error.", Run: vrStat},
-		{Name: "add_filter_in", Args: "object: table", Returns: "filter", Doc: "Lets the request body run through object:handle(vr, outq, inq) and returns the filter.", Run: addFilter((*runtime.VRequest).AddFilterIn)},
-		{Name: "add_filter_out", Args: "object: table", Returns: "filter", Doc: "Lets the response body run through object:handle(vr, outq, inq) and returns the filter.", Run: addFilter((*runtime.VRequest).AddFilterOut)},
+		{Name: "add_filter_in", Args: "object: table", Returns: "filter", Doc: "Lets the request body run through object:handle(vr, outq, inq) and returns the filter.", Run: addFilter("vr.add_filter_in", (*runtime.VRequest).AddFilterIn)},
+		{Name: "add_filter_out", Args: "object: table", Returns: "filter", Doc: "Lets the response body run through object:handle(vr, outq, inq) and returns the filter.", Run: addFilter("", (*runtime.VRequest).AddFilterOut)},
 		{Name: "subrequest", Args: "action: action", Returns: "subrequest", Doc: "Runs an action on a copy of the request without a body and returns its answer.", Run: vrSubrequest},
 	},
 }
@@ -79,11 +79,15 @@ func vrEnterAction(c *runtime.Call, self any) int {
 }
 
 // addFilter makes the methods that add a Lua filter. Only the request that is being
-// handled takes one: the filter runs with its globals.
-func addFilter(add func(*runtime.VRequest, *runtime.Filter)) func(*runtime.Call, any) int {
+// handled takes one: the filter runs with its globals. guarded is the name that an untrusted
+// script must be allowed, "" for none.
+func addFilter(guarded string, add func(*runtime.VRequest, *runtime.Filter)) func(*runtime.Call, any) int {
 	return func(c *runtime.Call, self any) int {
 		if c.L.GetTop() != 2 {
 			c.Error("incorrect number of arguments")
+		}
+		if guarded != "" {
+			c.Guard(guarded)
 		}
 		if self != any(c.VR) {
 			c.Errorf("filters can only be added to the request that is being handled")

@@ -11,8 +11,9 @@ import (
 
 func redirectModule() *runtime.Module {
 	return &runtime.Module{
-		Name: "redirect",
-		Doc:  "Sends the client to another address.",
+		Name:      "redirect",
+		Doc:       "Sends the client to another address.",
+		Untrusted: []string{"redirect"},
 		Actions: []runtime.ActionDef{{
 			Name: "redirect", New: newRedirect,
 			Doc: `Answers with 301. A target is an absolute URL, or begins with "/" (same host), "./" (same directory) or "?" (same path). ` +

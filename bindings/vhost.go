@@ -9,9 +9,10 @@ import (
 
 func vhostModule() *runtime.Module {
 	return &runtime.Module{
-		Name:    "vhost",
-		Doc:     "Chooses actions by the host name of the request.",
-		Options: []runtime.Option{debugOption("vhost.debug", "which entry the host of a request has found")},
+		Name:      "vhost",
+		Doc:       "Chooses actions by the host name of the request.",
+		Options:   []runtime.Option{debugOption("vhost.debug", "which entry the host of a request has found")},
+		Untrusted: []string{"vhost.map", "vhost.map_regex"},
 		Actions: []runtime.ActionDef{
 			{Name: "vhost.map", New: newVhostMap,
 				Doc:     "Runs the actions of the host that the request names.",

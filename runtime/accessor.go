@@ -147,7 +147,10 @@ func (b *Builder) isAction(name string) bool {
 func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, error) {
 	reg := b.prog.registry
 	node := &Node{Name: name, Pos: b.Pos()}
-	var err error
+	err := b.guard(name)
+	if err != nil {
+		return nil, err
+	}
 	if def, ok := reg.actions[name]; ok {
 		var args Args
 		if args, err = b.checkArgs(name, def.Params, given); err == nil {
@@ -184,6 +187,9 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 	reg := b.prog.registry
 	if b.load == nil || !b.load.mayUseSetups {
 		return fmt.Errorf("setups can only be used while the script is loaded, not while a request is handled")
+	}
+	if err := b.guard(name); err != nil {
+		return err
 	}
 	if def, ok := reg.setups[name]; ok {
 		args, err := b.checkArgs(name, def.Params, given)

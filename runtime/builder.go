@@ -193,7 +193,12 @@ func (b *Builder) Plugin(file string, args Value) error { return b.load.plugin(b
 
 // Handler makes an action of a Lua file with a heap of its own (lighttpd2, lua.handler).
 // The file is loaded when it is first needed and again when it changed; it is looked at
-// every ttl, never when ttl is 0.
-func (b *Builder) Handler(file string, ttl time.Duration, args Value) Action {
-	return &handlerFile{prog: b.prog, name: file, from: b.pos.File, ttl: ttl, args: args}
+// every ttl, never when ttl is 0. sandbox is what its code may do; the script that asks for
+// it cannot give more than it has.
+func (b *Builder) Handler(file string, ttl time.Duration, args Value, sandbox Sandbox) (Action, error) {
+	granted, err := b.st.heap.sandbox.grant(sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return &handlerFile{prog: b.prog, name: file, from: b.pos.File, ttl: ttl, args: args, sandbox: granted}, nil
 }

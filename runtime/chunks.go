@@ -2,21 +2,26 @@ package runtime
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"luaserve/runtime/luaio"
 )
 
 // The library functions that compile Lua code, replaced by ones that compile it as scripts
-// are compiled (see concat.go).
+// are compiled (see concat.go), take no more than a limit, and keep to the files that the
+// script may read.
 
 // compiler compiles chunks for a state.
-type compiler struct{ prog *Program }
+type compiler struct{ st *state }
 
-func openCompiler(L *lua.LState, prog *Program) {
-	c := compiler{prog}
+func (st *state) openCompiler() {
+	L, c := st.L, compiler{st}
 	for name, f := range map[string]lua.LGFunction{
 		"loadstring": c.loadString, "load": c.load, "loadfile": c.loadFile, "dofile": c.doFile,
 	} {
@@ -26,10 +31,28 @@ func openCompiler(L *lua.LState, prog *Program) {
 	if loaders, ok := L.GetField(L.Get(lua.RegistryIndex), "_LOADERS").(*lua.LTable); ok {
 		loaders.RawSetInt(luaLoader, L.NewFunction(c.findModule))
 	}
+	if st.heap.sandbox.Level == SandboxUntrusted {
+		L.SetField(L.GetField(L.Get(lua.EnvironIndex), "package"), "path", lua.LString("?.lua;?/init.lua"))
+	}
+}
+
+// maxChunk bounds the Lua code that is compiled at once while requests run, or for an
+// untrusted script, in bytes: the parser takes up to five hundred times as much memory, and
+// nothing interrupts it.
+const maxChunk = 256 << 10
+
+func (c compiler) limit() int {
+	if c.st.level() == SandboxTrusted {
+		return c.st.heap.prog.maxStringBytes()
+	}
+	return maxChunk
 }
 
 func (c compiler) compile(L *lua.LState, src, name string) (*lua.LFunction, error) {
-	proto, err := compile([]byte(src), name, c.prog.concat)
+	if len(src) > c.limit() {
+		return nil, fmt.Errorf("%s: the code has %d bytes, more than %d", name, len(src), c.limit())
+	}
+	proto, err := compile([]byte(src), name, c.st.heap.prog.concat)
 	if err != nil {
 		return nil, err
 	}
@@ -72,25 +95,50 @@ func (c compiler) load(L *lua.LState) int {
 		if !ok {
 			return pushError(L, errors.New("reader function must return a string"))
 		}
-		src.WriteString(string(text))
+		if src.WriteString(string(text)); src.Len() > c.limit() {
+			return c.push(L, src.String(), name)
+		}
+		checkTime(L)
 	}
 }
 
-func readChunk(name string) (string, error) {
-	src, err := os.ReadFile(name)
+// read reads a file of Lua code: a regular one, because others may have no end.
+func (c compiler) read(name string) (string, error) {
+	text, err := readRegular(c.st.heap.files(), name, int64(c.limit()))
+	if err != nil {
+		return "", errors.New("cannot open " + name + ": " + err.Error())
+	}
+	return string(skipShebang(text)), nil
+}
+
+// readRegular reads a regular file of no more than limit bytes.
+func readRegular(files luaio.Options, name string, limit int64) ([]byte, error) {
+	f, err := files.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		return "", errors.New("cannot open " + name + ": " + err.Error())
+		return nil, err
 	}
-	return string(skipShebang(src)), nil
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no regular file")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("it has more than %d bytes", limit)
+	}
+	return text, err
 }
 
 func (c compiler) loadFile(L *lua.LState) int {
 	name := L.CheckString(1)
-	src, err := readChunk(name)
+	src, err := c.read(name)
 	if err != nil {
 		return pushError(L, err)
 	}
@@ -99,7 +147,7 @@ func (c compiler) loadFile(L *lua.LState) int {
 
 func (c compiler) doFile(L *lua.LState) int {
 	name := L.CheckString(1)
-	src, err := readChunk(name)
+	src, err := c.read(name)
 	var fn *lua.LFunction
 	if err == nil {
 		fn, err = c.compile(L, src, name)
@@ -124,11 +172,11 @@ func (c compiler) findModule(L *lua.LState) int {
 	var tried strings.Builder
 	for template := range strings.SplitSeq(string(path), ";") {
 		file := strings.ReplaceAll(template, "?", name)
-		if !exists(file) {
+		if _, err := c.st.heap.files().Stat(file); err != nil {
 			tried.WriteString("\n\tno file '" + file + "'")
 			continue
 		}
-		src, err := readChunk(file)
+		src, err := c.read(file)
 		var fn *lua.LFunction
 		if err == nil {
 			fn, err = c.compile(L, src, file)

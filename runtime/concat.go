@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fmt"
 	"reflect"
 
 	lua "github.com/yuin/gopher-lua"
@@ -27,15 +28,23 @@ func newConcat(maxLen int) *lua.LFunction {
 }
 
 // compileChunk compiles a chunk, whose operators .. become calls of concat.
-func compileChunk(chunk []ast.Stmt, name string, concat *lua.LFunction) (*lua.FunctionProto, error) {
+func compileChunk(chunk []ast.Stmt, name string, concat *lua.LFunction) (proto *lua.FunctionProto, err error) {
+	defer func() { // the compiler panics about some texts
+		if r := recover(); r != nil {
+			proto, err = nil, fmt.Errorf("the compiler gives up: %v", r)
+		}
+	}()
 	r := concatReplacer{}
 	r.visit(reflect.ValueOf(chunk))
+	if r.tooDeep {
+		return nil, fmt.Errorf("chunk has too many syntax levels: more than %d", maxSyntaxDepth)
+	}
 	if !r.found {
 		return lua.Compile(chunk, name)
 	}
 	mark := &ast.StringExpr{Value: concatMark}
 	local := &ast.LocalAssignStmt{Names: []string{concatName}, Exprs: []ast.Expr{mark}}
-	proto, err := lua.Compile(append([]ast.Stmt{local}, chunk...), name)
+	proto, err = lua.Compile(append([]ast.Stmt{local}, chunk...), name)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +56,15 @@ func compileChunk(chunk []ast.Stmt, name string, concat *lua.LFunction) (*lua.Fu
 	return proto, nil
 }
 
+// maxSyntaxDepth bounds the depth of a syntax tree. The compiler calls itself for each level,
+// and when Go's stack is full the process ends. A chain of operators is as deep as it is long.
+const maxSyntaxDepth = 10_000
+
 // concatReplacer goes through a syntax tree.
-type concatReplacer struct{ found bool }
+type concatReplacer struct {
+	found, tooDeep bool
+	depth          int
+}
 
 func (r *concatReplacer) visit(v reflect.Value) {
 	switch v.Kind() {
@@ -62,8 +78,14 @@ func (r *concatReplacer) visit(v reflect.Value) {
 		}
 		r.visit(v.Elem())
 	case reflect.Pointer:
+		if r.depth > maxSyntaxDepth {
+			r.tooDeep = true
+			return
+		}
 		if !v.IsNil() {
+			r.depth++
 			r.visit(v.Elem())
+			r.depth--
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {

@@ -33,6 +33,7 @@ func (st *state) installConfig() {
 		for k, f := range funcs {
 			mt.RawSetString(k, L.NewFunction(f))
 		}
+		mt.RawSetString("__metatable", lua.LFalse) // all requests share it
 		st.metas.RawSetString(name, mt)
 	}
 	text := func(L *lua.LState) int {

@@ -67,9 +67,23 @@ func withoutContext(L *lua.LState, create lua.LGFunction) int {
 	return n
 }
 
+// maxNested bounds how many coroutines may wait for each other: each has frames on Go's stack,
+// and when that is full the process ends. Lua 5.1 has the same limit.
+const maxNested = 200
+
+func checkNesting(L *lua.LState) {
+	depth := 0
+	for th := L; th != nil; th = th.Parent {
+		if depth++; depth > maxNested {
+			L.RaiseError("stack overflow: more than %d coroutines in each other", maxNested)
+		}
+	}
+}
+
 // resumeThread runs th until it yields, ends or fails. A thread has a parent exactly while
 // it is resumed.
 func resumeThread(L, th *lua.LState, resume lua.LGFunction) int {
+	checkNesting(L)
 	if ctx := L.Context(); ctx != nil {
 		th.SetContext(ctx)
 	} else {

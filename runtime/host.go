@@ -27,6 +27,9 @@ type HostValue struct {
 // installHost binds the embedder's values into a fresh state.
 func (st *state) installHost() {
 	for name, hv := range st.heap.prog.host {
+		if !st.mayUse(name, SandboxHandler) {
+			continue
+		}
 		h := &hostBinding{st: st, name: name, allow: hv.Allow}
 		st.base.RawSetString(name, h.lua(reflect.ValueOf(hv.Value)))
 	}

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,8 +49,8 @@ func (l *load) pluginComplaint() string {
 }
 
 // newLoad prepares a fresh heap for loading.
-func newLoad(p *Program, mayUseSetups bool) *load {
-	h := &heap{prog: p}
+func newLoad(p *Program, mayUseSetups bool, sandbox Sandbox) *load {
+	h := &heap{prog: p, sandbox: sandbox, isFile: !mayUseSetups}
 	l := &load{
 		prog: p, mayUseSetups: mayUseSetups,
 		pluginActions: map[string]*lua.LFunction{}, pluginSetups: map[string]*lua.LFunction{}, plugins: map[string]bool{},
@@ -74,11 +73,9 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	}
 	l.sources[name] = true
 	st := l.st
-	if budget := l.prog.luaLimits.budget; !l.mayUseSetups && budget > 0 { // a request waits for a handler file
-		ctx, cancel := context.WithTimeoutCause(context.Background(), budget, errBudget)
-		defer cancel()
-		st.L.SetContext(ctx)
-		defer st.L.RemoveContext()
+	if st.L.Context() == nil { // a plugin is loaded within its script
+		l.watch()
+		defer l.unwatch()
 	}
 	globals := st.L.NewTable()
 	meta := st.L.NewTable()
@@ -106,7 +103,25 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	if err := st.L.PCall(1+len(args), 0, nil); err != nil {
 		return nil, l.loadError(err, proto, globals)
 	}
+	if cause := st.dog.expired(); cause != nil { // a pcall was the last thing that it did
+		return nil, &LoadError{Pos: Pos{File: name}, Msg: cause.Error()}
+	}
 	return globals, nil
+}
+
+// watch begins to watch the time and the memory that the loading takes, until unwatch.
+func (l *load) watch() {
+	limits := l.prog.loadLimits
+	if !l.mayUseSetups { // a request waits for a handler file
+		limits = l.prog.luaLimits
+	}
+	l.st.dog.start(limits, 0, nil)
+	l.st.L.SetContext(l.st.dog.context())
+}
+
+func (l *load) unwatch() {
+	l.st.dog.stop()
+	l.st.L.RemoveContext()
 }
 
 // compile compiles a script; concat is what joins its strings.
@@ -181,6 +196,9 @@ func (l *load) loadError(err error, proto *lua.FunctionProto, globals *lua.LTabl
 	msg := api.Object.String()
 	if s, ok := api.Object.(lua.LString); ok {
 		msg = string(s)
+	}
+	if cause := l.st.dog.expired(); cause != nil {
+		msg += ": " + cause.Error()
 	}
 	le := &LoadError{Msg: msg, Traceback: trace, cause: err}
 	if m := luaPlace.FindStringSubmatch(msg); m != nil {

@@ -16,6 +16,12 @@ type Module struct {
 	Actions []ActionDef
 	Options []Option
 	Objects []*Object
+	// Untrusted names the actions, setups, options and global objects of the module that an
+	// untrusted script may use without being allowed to (see [Sandbox]): those that do no
+	// more than write the response to the request.
+	Untrusted []string
+	// Trusted names those that only a trusted script may use: they run commands.
+	Trusted []string
 }
 
 // Setup is a call that is possible at load time only: setup.listen "…".
@@ -286,8 +292,9 @@ type registry struct {
 	modules []*Module
 	setups  map[string]*Setup
 	actions map[string]*ActionDef
-	options map[string]int  // index into optionDefs
-	known   map[string]bool // every name and what one begins with: header.add, header
+	options map[string]int          // index into optionDefs
+	known   map[string]bool         // every name and what one begins with: header.add, header
+	upTo    map[string]SandboxLevel // up to which level a name may be used, if not SandboxHandler
 	defs    []*Option
 	objects []*Object
 	// the two objects that the runtime itself hands to Lua
@@ -301,7 +308,7 @@ const (
 )
 
 func newRegistry(modules []*Module) (*registry, error) {
-	r := &registry{modules: modules, setups: map[string]*Setup{}, actions: map[string]*ActionDef{}, options: map[string]int{}, known: map[string]bool{}}
+	r := &registry{modules: modules, setups: map[string]*Setup{}, actions: map[string]*ActionDef{}, options: map[string]int{}, known: map[string]bool{}, upTo: map[string]SandboxLevel{}}
 	for _, m := range modules {
 		for i := range m.Setups {
 			if _, dup := r.setups[m.Setups[i].Name]; dup {
@@ -323,6 +330,12 @@ func newRegistry(modules []*Module) (*registry, error) {
 			r.defs = append(r.defs, &m.Options[i])
 		}
 		r.objects = append(r.objects, m.Objects...)
+		for _, name := range m.Untrusted {
+			r.upTo[name] = SandboxUntrusted
+		}
+		for _, name := range m.Trusted {
+			r.upTo[name] = SandboxTrusted
+		}
 	}
 	for _, setups := range []bool{true, false} {
 		for _, name := range r.names(setups) {

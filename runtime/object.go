@@ -69,6 +69,13 @@ func (c *Call) Errorf(format string, args ...any) {
 	c.L.RaiseError(format, args...)
 }
 
+// CheckTime raises an error when the limits of the call are used up. Methods whose work grows
+// with their arguments call it now and then: nothing else interrupts them.
+func (c *Call) CheckTime() { checkTime(c.L) }
+
+// MaxString is the length of the longest string that a script may make, in bytes.
+func (c *Call) MaxString() int { return c.st.heap.prog.maxStringBytes() }
+
 // Error raises a Lua error without a place, for messages that scripts compare. It does not return.
 func (c *Call) Error(msg string) { c.L.Error(lua.LString(msg), 0) }
 
@@ -149,7 +156,7 @@ func (st *state) installObjects() {
 		st.metatables[o] = mt
 		st.metas.RawSetString("object "+o.Name, mt)
 		st.fillMetatable(mt, o)
-		if o.Global != "" {
+		if o.Global != "" && (st.heap.prog.registry.upTo[o.Global] == SandboxUntrusted || st.mayUse(o.Global, SandboxHandler)) {
 			st.base.RawSetString(o.Global, &lua.LUserData{Value: o, Env: st.env, Metatable: mt})
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"luaserve/runtime/luastring"
 )
 
 // Config says how [Load] makes a program of a script.
@@ -28,9 +30,17 @@ type Config struct {
 	// 0 means 5 s, a negative value no limit.
 	LuaBudget time.Duration
 	// MaxLuaMemory bounds what one Lua call may take, in bytes: how much the heap of the
-	// process grows while it runs, looked at every 20 ms. 0 means 512 MiB, a negative value
-	// no limit.
+	// process grows while it runs, looked at every 20 ms. 0 means 512 MiB, or a quarter of the
+	// memory limit of the process (GOMEMLIMIT) if that is less; a negative value no limit.
 	MaxLuaMemory int64
+	// LoadBudget is how long the Lua code of the script may run while it is loaded; 0 means a
+	// minute, a negative value no limit. A file of lua.handler has LuaBudget.
+	LoadBudget time.Duration
+	// MaxLoadMemory is MaxLuaMemory for the loading of the script; 0 means 4 GiB, or three
+	// quarters of the memory limit of the process.
+	MaxLoadMemory int64
+	// Sandbox is what the script may do; the zero value is right for one's own.
+	Sandbox Sandbox
 	// MaxLuaString bounds the strings that Lua's library functions make, in bytes; 0 means
 	// 64 MiB. A longer one is a Lua error.
 	MaxLuaString int
@@ -54,6 +64,8 @@ type Program struct {
 	scripts    fs.FS
 	log        *slog.Logger
 	luaLimits  luaLimits
+	loadLimits luaLimits
+	sandbox    Sandbox
 	maxString  int
 	concat     *lua.LFunction
 	maxBody    int64
@@ -140,12 +152,12 @@ func newProgram(cfg Config) (*Program, error) {
 	if p.log == nil {
 		p.log = slog.Default()
 	}
-	if p.luaLimits.budget == 0 {
-		p.luaLimits.budget = 5 * time.Second
+	if p.sandbox, err = cfg.Sandbox.check(); err != nil {
+		return nil, err
 	}
-	if p.luaLimits.memory == 0 {
-		p.luaLimits.memory = 512 << 20
-	}
+	p.loadLimits = luaLimits{cfg.LoadBudget, cfg.MaxLoadMemory}
+	p.luaLimits.setDefaults(5*time.Second, 512<<20, 1)
+	p.loadLimits.setDefaults(time.Minute, 4<<30, 3)
 	if p.maxBody == 0 {
 		p.maxBody = 64 << 20
 	}
@@ -170,7 +182,7 @@ func newProgram(cfg Config) (*Program, error) {
 
 // load runs the script and makes the states of its heap.
 func (p *Program) load(file string) error {
-	l := newLoad(p, true)
+	l := newLoad(p, true, p.sandbox)
 	globals, err := l.run(file)
 	if err != nil {
 		l.st.close()
@@ -237,6 +249,9 @@ func (l *load) finish(states int) {
 		h.states = append(h.states, st.fork(h.roots))
 	}
 	st.roots = h.roots
+	for _, st := range h.states {
+		st.protectShared()
+	}
 	l.prog.addHeap(h)
 }
 
@@ -355,6 +370,14 @@ func (p *Program) Files() []string {
 	return slices.Clone(p.files)
 }
 
+// maxStringBytes is the length of the longest string that a library function makes.
+func (p *Program) maxStringBytes() int {
+	if p.maxString > 0 {
+		return p.maxString
+	}
+	return luastring.DefaultMaxLen
+}
+
 // handlerFile is the action of lua.handler: a file with a heap of its own, loaded on
 // first use and again when it changed.
 type handlerFile struct {
@@ -364,11 +387,15 @@ type handlerFile struct {
 	ttl  time.Duration
 	args Value
 
+	sandbox Sandbox
+
 	mu      sync.Mutex
 	root    *Node
 	heap    *heap
 	checked time.Time
 	modTime time.Time
+	failed  error // of the last attempt to load it, until retry
+	retry   time.Time
 }
 
 const maxHandlerDepth = 8
@@ -398,9 +425,15 @@ func (h *handlerFile) current() (*Node, error) {
 	if h.root != nil && modTime.Equal(h.modTime) {
 		return h.root, nil
 	}
+	if h.failed != nil && modTime.Equal(h.modTime) && h.checked.Before(h.retry) {
+		return nil, h.failed
+	}
 	root, err := h.load(path)
+	h.failed = err
 	if err != nil {
+		h.rest()
 		if h.root == nil {
+			h.modTime = modTime
 			return nil, err
 		}
 		h.prog.log.Error("the handler could not be loaded again; the old one goes on", "error", err)
@@ -410,8 +443,16 @@ func (h *handlerFile) current() (*Node, error) {
 	return h.root, nil
 }
 
+// rest keeps requests from waiting for a file that takes long to fail: unless it changes, it is
+// tried again when ten times as long has passed.
+func (h *handlerFile) rest() {
+	const rest = 10
+	now := time.Now()
+	h.retry = now.Add(rest * now.Sub(h.checked))
+}
+
 func (h *handlerFile) load(path string) (*Node, error) {
-	l := newLoad(h.prog, false)
+	l := newLoad(h.prog, false, h.sandbox)
 	globals, err := l.run(path, l.st.toLua(h.args))
 	if err != nil {
 		l.st.close()

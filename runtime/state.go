@@ -8,15 +8,15 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"luaserve/runtime/luastring"
 )
 
 // heap is a loaded Lua heap: the script's, or that of a lua.handler file. It has one or
 // more states, each a copy of what the script left behind.
 type heap struct {
-	prog   *Program
-	states []*state
+	prog    *Program
+	sandbox Sandbox
+	isFile  bool // of lua.handler
+	states  []*state
 	// roots are the functions and tables that the pipeline refers to, as the script made
 	// them; each state has its own copy at the same index.
 	roots []lua.LValue
@@ -45,6 +45,8 @@ type state struct {
 	metas      *lua.LTable               // other metatables, by name
 	builtins   []lua.LValue              // what was there before the script, in an order that is the same in every state
 	names      map[*lua.LFunction]string // of the functions among them
+
+	hidden map[*lua.LTable]*lua.LTable // where what was in a library is, see protectShared
 
 	builder *Builder
 	current *call // the call that runs now
@@ -78,7 +80,7 @@ func newState(h *heap) *state {
 	L := lua.NewState(luaOptions)
 	st := &state{heap: h, L: L, metatables: map[*Object]*lua.LTable{}, metas: L.NewTable()}
 	st.dog.init()
-	openLibraries(L, h.prog)
+	st.openLibraries()
 	st.metas.RawSetString("concat", h.prog.concat) // among the built-in functions, for forks
 	st.base = L.G.Global
 	st.envMeta = L.NewTable()
@@ -93,31 +95,6 @@ func newState(h *heap) *state {
 	return st
 }
 
-func openLibraries(L *lua.LState, prog *Program) {
-	for _, lib := range []struct {
-		name string
-		open lua.LGFunction
-	}{
-		{lua.LoadLibName, lua.OpenPackage}, {lua.BaseLibName, lua.OpenBase}, {lua.TabLibName, lua.OpenTable},
-		{lua.MathLibName, lua.OpenMath}, {lua.OsLibName, lua.OpenOs}, {lua.IoLibName, lua.OpenIo},
-		{lua.CoroutineLibName, lua.OpenCoroutine}, {lua.DebugLibName, lua.OpenDebug},
-	} {
-		L.Push(L.NewFunction(lib.open))
-		L.Push(lua.LString(lib.name))
-		L.Call(1, 0)
-	}
-	luastring.Open(L, prog.maxString)
-	openCompiler(L, prog)
-	openCoroutines(L)
-	// a script must not be able to end the server that runs it
-	if os, ok := L.G.Global.RawGetString("os").(*lua.LTable); ok {
-		os.RawSetString("exit", L.NewFunction(func(L *lua.LState) int {
-			L.RaiseError("os.exit is not available: it would end the server")
-			return 0
-		}))
-	}
-}
-
 // thread returns a Lua thread of the state for one call.
 func (st *state) thread() *lua.LState {
 	var th *lua.LState
@@ -127,6 +104,7 @@ func (st *state) thread() *lua.LState {
 	} else {
 		th, _ = st.L.NewThread()
 	}
+	th.Env = st.env // setfenv(0, …) has changed it
 	return th
 }
 

@@ -12,9 +12,9 @@ import (
 )
 
 func newLibraries() *lua.LState {
-	L := lua.NewState(luaOptions)
-	openLibraries(L, &Program{concat: newConcat(0)})
-	return L
+	st := &state{L: lua.NewState(luaOptions), heap: &heap{prog: &Program{concat: newConcat(0)}}}
+	st.openLibraries()
+	return st.L
 }
 
 // A table has what was written, whatever stands where.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	goruntime "runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"sync"
 	"time"
@@ -19,6 +20,17 @@ var (
 type luaLimits struct {
 	budget time.Duration
 	memory int64 // bytes
+}
+
+// setDefaults replaces what is 0. Of the memory limit of the process, if it has one, Lua code
+// gets at most so many quarters.
+func (l *luaLimits) setDefaults(budget time.Duration, memory, quarters int64) {
+	if l.budget == 0 {
+		l.budget = budget
+	}
+	if l.memory == 0 {
+		l.memory = min(memory, debug.SetMemoryLimit(-1)/4*quarters)
+	}
 }
 
 // watchdog stops Lua code that runs too long or takes too much memory. One context serves

@@ -12,8 +12,9 @@ import (
 // allowedImports says which packages of this module a folder may import. Imports point one
 // way: cmd to server and bindings, those to runtime; codecs and scripts stand alone.
 var allowedImports = map[string][]string{
-	"runtime":            {"runtime/luastring"},
+	"runtime":            {"runtime/luastring", "runtime/luaio"},
 	"runtime/luastring":  {},
+	"runtime/luaio":      {"runtime/luastring"},
 	"scripts":            {},
 	"reference":          {"runtime"},
 	"explain":            {"runtime"},
@@ -38,6 +39,7 @@ var allowedImports = map[string][]string{
 var allowedModules = map[string][]string{
 	"runtime":            {"github.com/yuin/gopher-lua", "layeh.com/gopher-luar"},
 	"runtime/luastring":  {"github.com/yuin/gopher-lua"},
+	"runtime/luaio":      {"github.com/yuin/gopher-lua"},
 	"scripts":            {},
 	"reference":          {},
 	"explain":            {},

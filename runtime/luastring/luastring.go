@@ -29,8 +29,9 @@ func Open(L *lua.LState, maxLen int) {
 		"sub": strSub, "upper": strUpper,
 	})
 	mod.RawSetString("gfind", mod.RawGetString("gmatch")) // its name in Lua 5.0
-	mod.RawSetString("__index", mod)
-	L.SetMetatable(lua.LString(""), mod)
+	meta := L.NewTable()
+	meta.RawSetString("__index", mod)
+	L.SetMetatable(lua.LString(""), meta)
 
 	install(L, L.G.Global, maxLen, map[string]function{"tostring": toString, "tonumber": toNumber, "print": printValues})
 	if table, ok := L.G.Global.RawGetString(lua.TabLibName).(*lua.LTable); ok {
