@@ -1918,7 +1918,7 @@ action.lua = {}
 --- actions = lua.handler("handler.lua", { ttl = 300 }, { greeting = "hello" })
 --- ```
 ---@param file string
----@param options? any "ttl": seconds after which a changed file is loaded again
+---@param options? any "ttl": seconds after which a changed file is loaded again; "sandbox": what the code of the file may do: "trusted", "handler" (the default) or "untrusted"; "root": the directory that an untrusted file is confined to; "allow": a list of names that the level refuses and this file may use
 ---@param args? any handed to the file as its second argument
 ---@return lighty.Action
 function action.lua.handler(file, options, args) end
@@ -2551,6 +2551,17 @@ function setup.lua.plugin(file, options, args) end
 --- ```
 ---@param count number
 function setup.lua.states(count) end
+
+--- Sets what the functions of this script may do while requests are handled: "handler", as it is
+--- without this setup, refuses to run commands and to change Lua's libraries; "trusted" allows
+--- everything. docs/security.md describes the levels.
+---
+--- ```lua
+--- setup.lua.sandbox("handler", { allow = { "io.popen" } })
+--- ```
+---@param level string
+---@param options? any "allow": a list of names that the level refuses and this script may use
+function setup.lua.sandbox(level, options) end
 
 -- the same names without action and setup before them
 
