@@ -123,6 +123,39 @@ func TestManyHosts(t *testing.T) {
 	}
 }
 
+// However often a site is loaded again, what the programs before took comes back.
+func TestReloadsGiveMemoryBack(t *testing.T) {
+	file := writeScript(t, hostsScript(200)) // compiled in pieces
+	inUse := func(p *runtime.Program) uint64 {
+		if got := body(p, "http://h7.test/"); got != "host 7" {
+			t.Fatalf("got %q", got)
+		}
+		var m goruntime.MemStats
+		goruntime.GC()
+		goruntime.GC() // pools are emptied by two
+		goruntime.ReadMemStats(&m)
+		goruntime.KeepAlive(p)
+		return m.HeapAlloc
+	}
+	p := load(t, hostsScript(8)).Program
+	empty := inUse(p)
+	var first, last uint64
+	for i := range 20 {
+		next, err := runtime.Load(file, testConfig(&logBuffer{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		if p, last = next, inUse(next); i == 0 {
+			first = last
+		}
+	}
+	p.Close()
+	if grown, once := int64(last)-int64(first), int64(first)-int64(empty); once <= 0 || grown > once/2 {
+		t.Errorf("one program takes %d KB; after 20 reloads there are %d KB more", once>>10, grown>>10)
+	}
+}
+
 // BenchmarkLoadHosts loads 10,000 hosts with 20 rules each. heap-MB is what the program
 // keeps; alloc-MB all that was allocated on the way.
 func BenchmarkLoadHosts(b *testing.B) {

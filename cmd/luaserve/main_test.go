@@ -175,7 +175,7 @@ func do(t *testing.T, method, url, body string, header ...string) response {
 }
 
 // writeFile writes a file below a directory and returns its path.
-func writeFile(t *testing.T, dir, name, text string) string {
+func writeFile(t testing.TB, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
