@@ -168,10 +168,12 @@ func (c *cgiProgram) Run(vr *runtime.VRequest) error {
 	stderr := func(line string) {
 		log.LogAttrs(ctx, slog.LevelError, line, slog.String("backend", argv[0]), slog.String("stream", "stderr"))
 	}
+	env := c.options.environment(vr, length)
 	resp, err := c.runner.Do(ctx, &cgi.Request{
 		Program: argv[0], Args: argv[1:], Dir: c.dir, Env: c.env,
-		Params: c.options.environment(vr, length), Body: vr.In, Length: length, Stderr: stderr,
+		Params: env.params, Body: vr.In, Length: length, Stderr: stderr,
 	})
+	env.free()
 	if err != nil {
 		return backendError(argv[0], err)
 	}

@@ -1,9 +1,12 @@
 package bindings
 
 import (
+	"bytes"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"luaserve/bindings/fcgi"
 	"luaserve/runtime"
@@ -44,29 +47,52 @@ func (o cgiOptions) own(vr *runtime.VRequest) []runtime.Field {
 	return own
 }
 
+// cgiEnv is the environment of one request. Free it when nobody uses its params any more.
+type cgiEnv struct {
+	params []fcgi.Param
+
+	vr   *runtime.VRequest
+	own  []runtime.Field // what takes the place of CGI variables of its names, or comes last
+	used []bool          // the own entries that took such a place
+
+	text []byte // names and values that are made here; they become one string in the end
+	made []madeText
+}
+
+// madeText is a part of the text that becomes a name or a value.
+type madeText struct {
+	param, from, to int
+	name            bool
+}
+
+var environments = sync.Pool{New: func() any { return &cgiEnv{} }}
+
+func (e *cgiEnv) free() {
+	clear(e.params)
+	*e = cgiEnv{params: e.params[:0], used: e.used[:0], text: e.text[:0], made: e.made[:0]}
+	environments.Put(e)
+}
+
 // environment builds the meta-variables of CGI/1.1 (RFC 3875, 4.1), in lighttpd2's order.
 // An entry of the request's own environment replaces the variable of that name; what is
 // left of it comes last.
-func (o cgiOptions) environment(vr *runtime.VRequest, contentLength int64) []fcgi.Param {
-	own := o.own(vr)
-	env := &cgiEnv{vr: vr, own: own, params: make([]fcgi.Param, 0, 24+vr.Request.Header.Len()+len(own)), used: make([]bool, len(own))}
+func (o cgiOptions) environment(vr *runtime.VRequest, contentLength int64) *cgiEnv {
+	env := environments.Get().(*cgiEnv)
+	env.vr, env.own = vr, o.own(vr)
+	for range env.own {
+		env.used = append(env.used, false)
+	}
 	req, phys := &vr.Request, &vr.Physical
 	serverName := req.URI.Host
 	if serverName == "" {
 		serverName = vr.Option(o.name).(string)
 	}
-	env.add("CONTENT_LENGTH", strconv.FormatInt(contentLength, 10))
+	env.addNumber("CONTENT_LENGTH", contentLength)
 	env.add("SERVER_SOFTWARE", vr.Option(o.tag).(string))
 	env.add("SERVER_NAME", serverName)
 	env.add("GATEWAY_INTERFACE", "CGI/1.1")
-	if vr.Con.Local.IsValid() {
-		env.add("SERVER_PORT", strconv.Itoa(int(vr.Con.Local.Port())))
-		env.add("SERVER_ADDR", vr.Con.Local.Addr().String())
-	}
-	if vr.Con.Remote.IsValid() {
-		env.add("REMOTE_PORT", strconv.Itoa(int(vr.Con.Remote.Port())))
-		env.add("REMOTE_ADDR", vr.Con.Remote.Addr().String())
-	}
+	env.addEnd("SERVER_PORT", "SERVER_ADDR", vr.Con.Local)
+	env.addEnd("REMOTE_PORT", "REMOTE_ADDR", vr.Con.Remote)
 	env.add("SCRIPT_NAME", req.URI.Path)
 	env.add("PATH_INFO", phys.PathInfo)
 	if phys.PathInfo != "" {
@@ -87,12 +113,25 @@ func (o cgiOptions) environment(vr *runtime.VRequest, contentLength int64) []fcg
 	}
 	env.add("REQUEST_SCHEME", req.URI.Scheme)
 	env.addHeaders(vr.Option(o.mangle).(bool))
-	for i, f := range own {
-		if !env.used[i] {
-			env.params = append(env.params, fcgi.Param{Name: f.Name, Value: f.Value})
+	env.finish()
+	return env
+}
+
+// finish adds what is left of the own entries, and puts the text in.
+func (e *cgiEnv) finish() {
+	for i, f := range e.own {
+		if !e.used[i] {
+			e.params = append(e.params, fcgi.Param{Name: f.Name, Value: f.Value})
 		}
 	}
-	return env.params
+	text := string(e.text)
+	for _, m := range e.made {
+		if m.name {
+			e.params[m.param].Name = text[m.from:m.to]
+		} else {
+			e.params[m.param].Value = text[m.from:m.to]
+		}
+	}
 }
 
 // cgiBody returns the length to announce in CONTENT_LENGTH and the number of bytes that
@@ -115,26 +154,54 @@ func cgiBody(vr *runtime.VRequest) (announced, length int64, err error) {
 	return announced, length, err
 }
 
-type cgiEnv struct {
-	vr     *runtime.VRequest
-	params []fcgi.Param
-	own    []runtime.Field // what takes the place of CGI variables of its names, or comes last
-	used   []bool          // the own entries that took such a place
-}
-
 func (e *cgiEnv) add(name, value string) {
-	for i, own := range e.own {
-		if own.Name == name {
-			value, e.used[i] = own.Value, true
-		}
+	if own := e.ownValue(name); own != nil {
+		value = *own
 	}
 	e.params = append(e.params, fcgi.Param{Name: name, Value: value})
+}
+
+// ownValue returns what takes the place of the variable, nil when nothing does.
+func (e *cgiEnv) ownValue(name string) (value *string) {
+	for i := range e.own {
+		if e.own[i].Name == name {
+			value, e.used[i] = &e.own[i].Value, true
+		}
+	}
+	return value
+}
+
+func (e *cgiEnv) addNumber(name string, n int64) {
+	from := len(e.text)
+	e.text = strconv.AppendInt(e.text, n, 10)
+	e.addMade(name, from)
+}
+
+// addEnd adds the port and the address of an end of the connection, if it has any.
+func (e *cgiEnv) addEnd(port, addr string, end netip.AddrPort) {
+	if !end.IsValid() {
+		return
+	}
+	e.addNumber(port, int64(end.Port()))
+	from := len(e.text)
+	e.text = end.Addr().AppendTo(e.text)
+	e.addMade(addr, from)
+}
+
+// addMade adds a variable whose value is the text from an offset on.
+func (e *cgiEnv) addMade(name string, from int) {
+	if own := e.ownValue(name); own != nil {
+		e.params = append(e.params, fcgi.Param{Name: name, Value: *own})
+		return
+	}
+	e.made = append(e.made, madeText{param: len(e.params), from: from, to: len(e.text)})
+	e.params = append(e.params, fcgi.Param{Name: name})
 }
 
 // addHeaders adds the request header as HTTP_*; several fields of a name are joined.
 // "Proxy" is left out: HTTP_PROXY is what many programs take their proxy from (httpoxy).
 func (e *cgiEnv) addHeaders(mangle bool) {
-	first := len(e.params)
+	first := len(e.made)
 	for name, value := range e.vr.Request.Header.All() {
 		if strings.EqualFold(name, "Proxy") {
 			continue
@@ -143,24 +210,37 @@ func (e *cgiEnv) addHeaders(mangle bool) {
 			e.add("CONTENT_TYPE", value)
 			continue
 		}
-		variable := headerVariable(name, mangle)
+		from := len(e.text)
+		e.text = appendVariable(e.text, name, mangle)
+		variable := e.text[from:]
 		// without mangling X_A and X-A are the same variable: only the form with the dash
 		// counts then, so that nobody can smuggle a value in for it (RFC 3875, 4.1.18)
-		if !mangle && !plainName(name) && e.hasPlainHeader(variable) {
+		if !mangle && !plainName(name) && e.hasPlainHeader(variable) || e.join(first, variable, name, value) {
+			e.text = e.text[:from]
 			continue
 		}
-		e.addHeader(first, variable, name, value)
+		e.made = append(e.made, madeText{param: len(e.params), from: from, to: len(e.text), name: true})
+		if len(e.own) > 0 {
+			if own := e.ownValue(string(variable)); own != nil {
+				value = *own
+			}
+		}
+		e.params = append(e.params, fcgi.Param{Value: value})
 	}
 }
 
-func (e *cgiEnv) addHeader(first int, variable, name, value string) {
-	for i := first; i < len(e.params); i++ {
-		if e.params[i].Name == variable {
-			e.params[i].Value += joiner(name) + value
-			return
+// join adds a value to a header variable that is there already, if it is; one of the own
+// entries stays as it is.
+func (e *cgiEnv) join(first int, variable []byte, name, value string) bool {
+	for _, m := range e.made[first:] {
+		if bytes.Equal(e.text[m.from:m.to], variable) {
+			if e.ownValue(string(variable)) == nil {
+				e.params[m.param].Value += joiner(name) + value
+			}
+			return true
 		}
 	}
-	e.add(variable, value)
+	return false
 }
 
 func joiner(name string) string {
@@ -172,9 +252,10 @@ func joiner(name string) string {
 
 // hasPlainHeader reports whether the request has a header of letters, digits and dashes
 // that becomes this variable.
-func (e *cgiEnv) hasPlainHeader(variable string) bool {
+func (e *cgiEnv) hasPlainHeader(variable []byte) bool {
+	var space [64]byte
 	for name := range e.vr.Request.Header.All() {
-		if plainName(name) && headerVariable(name, false) == variable {
+		if plainName(name) && bytes.Equal(appendVariable(space[:0], name, false), variable) {
 			return true
 		}
 	}
@@ -194,11 +275,10 @@ func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// headerVariable is the name of the environment variable of a header (lighttpd2,
+// appendVariable appends the name of the environment variable of a header (lighttpd2,
 // cgi.mangle_env_names).
-func headerVariable(name string, mangle bool) string {
+func appendVariable(out []byte, name string, mangle bool) []byte {
 	full := mangle && !plainName(name)
-	out := make([]byte, 0, len(name)+8)
 	out = append(out, "HTTP_"...)
 	if full {
 		out = append(out, '_')
@@ -217,5 +297,5 @@ func headerVariable(name string, mangle bool) string {
 			out = append(out, '_')
 		}
 	}
-	return string(out)
+	return out
 }

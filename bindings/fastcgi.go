@@ -71,38 +71,54 @@ func (f *fastcgiBackend) Run(vr *runtime.VRequest) error {
 	if err != nil {
 		return err
 	}
-	req := &fcgi.Request{Role: gofast.RoleResponder, Params: f.options.environment(vr, announced), StdinLength: length}
+	env := f.options.environment(vr, announced)
+	req := fcgi.Request{Role: gofast.RoleResponder, Params: env.params, StdinLength: length}
 	if length > 0 {
 		req.Stdin = vr.In
 	}
-	resp, err := f.ask(vr, req)
+	resp, err := f.ask(vr, &req)
+	env.free()
 	if err != nil {
 		return err
 	}
+	f.handle(vr, resp)
+	return nil
+}
+
+// handle makes the answer of the application that of the request.
+func (f *fastcgiBackend) handle(vr *runtime.VRequest, resp *fcgi.Response) {
 	for _, field := range resp.Header {
 		vr.Response.Header.Insert(field.Name, field.Value)
 	}
-	vr.HandleBackend(resp.Status, resp.Body)
-	return nil
+	if resp.Data == nil {
+		vr.HandleBackend(resp.Status, resp.Body)
+		return
+	}
+	vr.HandleBackend(resp.Status, nil)
+	vr.Out.Add(resp.Data)
 }
 
 // ask sends a request and returns the head of the answer; its body is still to come.
 func (f *fastcgiBackend) ask(vr *runtime.VRequest, req *fcgi.Request) (*fcgi.Response, error) {
-	log, ctx := vr.Log(), vr.Context()
-	resp, err := f.send(ctx, req, func(line string) {
-		log.LogAttrs(ctx, slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
-	})
+	log, ctx := vr.Log(), vr.LateContext()
+	stderr := func(line string) {
+		log.LogAttrs(context.Background(), slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
+	}
+	var resp *fcgi.Response
+	var err error
+	if f.middleware == nil {
+		resp, err = f.client.Do(ctx, req, stderr)
+	} else {
+		resp, err = f.askThroughMiddleware(ctx, *req, stderr)
+	}
 	if err != nil {
 		return nil, backendError(f.address, err)
 	}
 	return resp, nil
 }
 
-// send runs the request through the embedder's middleware, if there is one.
-func (f *fastcgiBackend) send(ctx context.Context, req *fcgi.Request, stderr func(string)) (*fcgi.Response, error) {
-	if f.middleware == nil {
-		return f.client.Do(ctx, req, stderr)
-	}
+// askThroughMiddleware sends the request through what the embedder has put before it.
+func (f *fastcgiBackend) askThroughMiddleware(ctx context.Context, req fcgi.Request, stderr func(string)) (*fcgi.Response, error) {
 	var resp *fcgi.Response
 	order := make([]string, len(req.Params))
 	params := make(map[string]string, len(req.Params))

@@ -44,10 +44,12 @@ func (f *fastcgiBackend) authorize(vr *runtime.VRequest) error {
 	if vr.IsHandled() {
 		return nil
 	}
-	params := slices.DeleteFunc(f.options.environment(vr, 0), func(p fcgi.Param) bool {
+	env := f.options.environment(vr, 0)
+	env.params = slices.DeleteFunc(env.params, func(p fcgi.Param) bool {
 		return slices.Contains(notForAuthorizers, p.Name)
 	})
-	resp, err := f.ask(vr, &fcgi.Request{Role: gofast.RoleAuthorizer, Params: params})
+	resp, err := f.ask(vr, &fcgi.Request{Role: gofast.RoleAuthorizer, Params: env.params})
+	env.free()
 	if err != nil {
 		return err
 	}

@@ -59,15 +59,19 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	if err != nil {
 		return err
 	}
-	req := &httpproxy.Request{
+	var own [2]httpproxy.Field
+	req := httpproxy.Request{
 		Method: vr.Request.Method, Target: vr.Request.URI.RawPath, Host: vr.Request.Header.Get("Host"),
-		Header: vr.Request.Header.All(), Own: forwardedFields(vr), Body: vr.In, Length: length,
+		Header: eachField(&vr.Request.Header), Own: forwardedFields(vr, own[:0]), Length: length,
 		Trailers: vr.TakesTrailers(), Upgrade: p.upgrade(vr),
+	}
+	if length != 0 {
+		req.Body = vr.In
 	}
 	if req.Host == "" {
 		req.Host = p.host
 	}
-	resp, err := p.client.Do(vr.Context(), req)
+	resp, err := p.client.Do(vr.LateContext(), &req)
 	if err != nil {
 		return backendError(p.address, err)
 	}
@@ -91,6 +95,17 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	return nil
 }
 
+// eachField gives the fields of a header by their index.
+func eachField(h *runtime.Header) func(i int) (name, value string, ok bool) {
+	return func(i int) (name, value string, ok bool) {
+		if i >= h.Len() {
+			return "", "", false
+		}
+		f := h.At(i)
+		return f.Name, f.Value, true
+	}
+}
+
 // upgrade returns the protocol that the client asks to go over to, if it may (RFC 9110, 7.8).
 // Others than the allowed ones are not passed on: over h2c, for one, requests would reach the
 // upstream that no rule has seen.
@@ -109,13 +124,12 @@ func (p *proxyUpstream) upgrade(vr *runtime.VRequest) string {
 }
 
 // forwardedFields say where the request came from. As in lighttpd2, what the client says of
-// itself is replaced.
-func forwardedFields(vr *runtime.VRequest) []httpproxy.Field {
+// itself is replaced. They are appended to fields.
+func forwardedFields(vr *runtime.VRequest, fields []httpproxy.Field) []httpproxy.Field {
 	scheme := "http"
 	if vr.Con.TLS != nil {
 		scheme = "https"
 	}
-	fields := make([]httpproxy.Field, 0, 2)
 	if vr.Con.Remote.IsValid() {
 		fields = append(fields, httpproxy.Field{Name: "X-Forwarded-For", Value: vr.Con.Remote.Addr().String()})
 	}

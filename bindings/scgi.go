@@ -45,8 +45,9 @@ func (s *scgiBackend) Run(vr *runtime.VRequest) error {
 	if err != nil {
 		return err
 	}
-	req := &scgi.Request{Params: s.options.environment(vr, length), Body: vr.In, Length: length}
-	resp, err := s.client.Do(vr.Context(), req)
+	env := s.options.environment(vr, length)
+	resp, err := s.client.Do(vr.Context(), &scgi.Request{Params: env.params, Body: vr.In, Length: length})
+	env.free()
 	if err != nil {
 		return backendError(s.address, err)
 	}

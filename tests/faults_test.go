@@ -112,7 +112,7 @@ var faults = []fault{
 	{name: "Status: 1000", cgi: "Status: 1000\n\nabc", http: "HTTP/1.1 1000 X\r\n\r\n", status: 502, log: "head: .*1000"},
 	{name: "Status: abc", cgi: "Status: abc\n\nabc", http: "HTTP/1.1 abc X\r\n\r\n", status: 502, log: "head: .*abc"},
 	{name: "status: 404", cgi: "status: 404\n\nabc", status: 404, body: "abc", header: "-status"},
-	{name: "not HTTP", http: "220 mail.example.net ESMTP\r\n\r\n", status: 502, log: "head: malformed HTTP"},
+	{name: "not HTTP", http: "220 mail.example.net ESMTP\r\n\r\n", status: 502, log: "head: malformed status line"},
 	{name: "HTTP/2", http: "HTTP/2.0 200 OK\r\n\r\n", status: 502, log: "head: .*HTTP/2.0"},
 	{name: "endless interim answers", http: strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 3000), status: 502, log: "head: the response head is larger than 65536 bytes"},
 
@@ -135,13 +135,13 @@ var faults = []fault{
 
 	// FastCGI
 	{name: "another request's id", fcgi: otherID + backend.EndRequest(0), status: 502, log: "head: record with request id 2, expected 1"},
-	{name: "another request's id in the body", fcgi: backend.Stdout("X: y\n\nabc") + otherID + backend.EndRequest(0), status: 200, body: "abc", cut: true, log: "body: record with request id 2, expected 1"},
+	{name: "another request's id in the body", fcgi: backend.Stdout("X: y\n\nabc") + otherID + backend.EndRequest(0), status: 502, log: "body: record with request id 2, expected 1"},
 	{name: "FastCGI version 0", fcgi: oldRecord + backend.EndRequest(0), status: 502, log: "head: record of FastCGI version 0, expected 1"},
 	{name: "unknown record", fcgi: backend.Record(99, 1, "abc"), status: 502, log: "head: unexpected record of type 99"},
 	{name: "not FastCGI", fcgi: "HTTP/1.1 400 Bad Request\r\n\r\n", status: 502, log: "head: record of FastCGI version 72, expected 1"},
 	{name: "no head", fcgi: backend.EndRequest(0), status: 502, log: "head: the application ended the request without a response head"},
 	{name: "overloaded", fcgi: backend.EndRequest(2), status: 503, log: "head: the application is overloaded"},
-	{name: "overloaded in the body", fcgi: backend.Stdout("X: y\n\nabc") + backend.EndRequest(2), status: 200, body: "abc", cut: true, log: "body: the application is overloaded"},
+	{name: "overloaded in the body", fcgi: backend.Stdout("X: y\n\nabc") + backend.EndRequest(2), status: 502, log: "body: the application is overloaded"},
 	{name: "cannot multiplex", fcgi: backend.EndRequest(1), status: 502, log: "head: the application refused: it cannot multiplex"},
 	{name: "unknown role", fcgi: backend.EndRequest(3), status: 502, log: "head: the application does not know the role"},
 }

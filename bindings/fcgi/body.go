@@ -14,6 +14,15 @@ var errClosed = errors.New("the response body was closed")
 func (a *answer) Read(p []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if len(a.data) > 0 {
+		n := copy(p, a.data)
+		a.data = a.data[n:]
+		return n, nil
+	}
+	return a.read(p)
+}
+
+func (a *answer) read(p []byte) (int, error) {
 	if a.err != nil {
 		return 0, a.err
 	}
@@ -88,6 +97,25 @@ func (a *answer) settle(c *conn) {
 	}
 }
 
+// readWhole reads the body at once when all of it, and the end of the request, is at hand.
+func (a *answer) readWhole(c *conn) {
+	if a.err != nil || a.noBody {
+		return
+	}
+	n, ended := c.records.bodyAhead()
+	if !ended || n == 0 {
+		return
+	}
+	data := make([]byte, n)
+	n = 0
+	for a.err == nil {
+		k, _ := a.read(data[n:])
+		n += k
+	}
+	a.response.Data = data[:n]
+	a.data = a.response.Data
+}
+
 // drain reads past body bytes that must not be there. A body that is longer than promised
 // ends the connection at once; where none is allowed, a little is read past to keep it.
 func (a *answer) drain(c *conn) bool {
@@ -127,13 +155,17 @@ func (a *answer) giveUp() {
 
 // Close implements io.Closer.
 func (a *answer) Close() error {
+	closed := &Error{Proto: proto, Op: "body", Addr: a.config.Address, Kind: upstream.Canceled, Sent: true, Err: errClosed}
 	if !a.over() {
-		a.abort(&Error{Proto: proto, Op: "body", Addr: a.config.Address, Kind: upstream.Canceled, Sent: true, Err: errClosed})
+		a.abort(closed)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.err == nil {
+	switch {
+	case a.err == nil:
 		a.giveUp()
+	case len(a.data) > 0:
+		a.data, a.err = nil, closed
 	}
 	return nil
 }

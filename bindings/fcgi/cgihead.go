@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"io"
+
+	"luaserve/bindings/upstream"
 )
 
 // ReadHead reads the head of a CGI response (RFC 3875 section 6.2) where it comes without
@@ -27,12 +29,12 @@ func ReadHead(r *bufio.Reader, limit int) (*Response, error) {
 		case err != nil:
 			return nil, err
 		}
-		end, next := headEnd(text, line)
+		end, next := upstream.HeadEnd(text, line)
 		if end < 0 {
 			line = next
 			continue
 		}
-		h, err := parseHead(string(text[:end]))
+		h, err := parseHead(string(text[:end]), nil)
 		if err != nil {
 			return nil, err
 		}

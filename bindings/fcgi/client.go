@@ -7,8 +7,8 @@ import (
 	"luaserve/bindings/upstream"
 )
 
-// Config describes a backend and how to talk to it. Both its timeouts for progress may run up
-// to an eighth longer, the first wait on a new connection a tenth of a second more. Without
+// Config describes a backend and how to talk to it. Its SendTimeout may run up to an eighth
+// longer, its ReadTimeout a moment, a tenth of a second on a new connection. Without
 // keep-alive the application closes the connection (FCGI_KEEP_CONN, FastCGI 5.1, is not set).
 type Config struct {
 	upstream.Config
@@ -55,7 +55,8 @@ func (c *Client) Idle() int {
 
 // Do sends a request and returns when the head of the response is there. The caller must
 // close the response's Body. When ctx ends, at any time until Body was read to its end, the
-// connection is closed and what is waiting returns.
+// connection is closed and what is waiting returns. Nothing of ctx but Err is used as long as
+// the application answers at once, so a context that costs something can be made late.
 //
 // The lines that the application writes to stderr go to stderr as they come, or to
 // [Config].Stderr when it is nil; it is called by the goroutine that calls Do, Read or Close,
@@ -81,22 +82,19 @@ func (c *Client) Do(ctx context.Context, r *Request, stderr func(line string)) (
 	}
 	defer out.free()
 
-	a := &answer{config: &c.config, isHead: out.isHead, left: -1}
+	a := &answer{config: &c.config, ctx: ctx, isHead: out.isHead, left: -1}
 	a.lines.emit = stderr
 	if stderr == nil {
 		a.lines.emit = c.config.Stderr
 	}
-	for reuse := out.repeatable; ; reuse = false {
+	for reuse := out.repeatable; ; {
 		cn, err := c.connect(ctx, reuse)
 		if err != nil {
 			a.unwatch()
 			return nil, err
 		}
-		cn.begin()
+		cn.begin(a)
 		a.conn.Store(cn)
-		if a.stop == nil {
-			a.watch(ctx)
-		}
 		if ctx.Err() != nil { // it ended before conn was stored
 			a.abort(canceled(ctx, c.config.Address, false))
 		}
@@ -104,12 +102,24 @@ func (c *Client) Do(ctx context.Context, r *Request, stderr func(line string)) (
 		if err == nil {
 			return &a.response, nil
 		}
-		if !again {
+		switch again {
+		case no:
 			a.unwatch()
 			return nil, err
+		case overNew:
+			reuse = false
 		}
 	}
 }
+
+// again says how to go on after an error.
+type again int
+
+const (
+	no       again = iota
+	overKept       // nothing was sent: on another kept connection
+	overNew        // on a new connection
+)
 
 // connect returns a connection to send a request on. A request that may not be repeated
 // gets a new one, as a kept one may be closed by the backend at any moment; an idle one is
@@ -128,32 +138,34 @@ func (c *Client) connect(ctx context.Context, reuse bool) (*conn, error) {
 }
 
 // exchange sends the request and reads the response head. With an error it says whether to
-// try again on a new connection.
-func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (again bool, err error) {
-	n, sendErr := c.Write(out.wire)
-	if sendErr != nil {
+// try again.
+func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (again, error) {
+	var asked upstream.Asked
+	if out.stream {
+		asked.Sent, asked.SendErr = c.Write(out.wire)
+	} else {
+		asked = c.ask(out.wire)
+	}
+	switch sendErr := asked.SendErr; {
+	case sendErr == upstream.ErrStale:
+		return overKept, a.fail(c, "send", sendErr)
+	case upstream.IsTimeout(sendErr):
 		c.broken = true
-		if upstream.IsTimeout(sendErr) {
-			return false, a.fail(c, "send", sendErr)
-		}
-		// The application may have answered and left; see what there is to read.
-	} else if out.stream {
+		return no, a.fail(c, "send", sendErr)
+	case sendErr != nil:
+		c.broken = true // but the application may have answered and left
+	case out.stream:
+		a.watch()
 		c.upload = &upload{stdin: r.Stdin, length: out.length, conn: c, answer: a, done: r.StdinDone}
 		*uploading = true
 		go c.upload.run()
 	}
-	h, err := a.readHead(c)
+	h, err := head{}, asked.ReadErr
+	if err == nil {
+		h, err = a.readHead(c)
+	}
 	if err != nil {
-		op := "head"
-		again = c.Reused && !c.answered && lost(err) && a.cause.Load() == nil
-		if sendErr != nil && lost(err) {
-			op, err = "send", sendErr
-		}
-		e := a.fail(c, op, err)
-		if sendErr != nil && n == 0 {
-			e.Sent = false
-		}
-		return again, e
+		return a.headFailed(c, asked, err)
 	}
 	a.headDone.Store(true)
 	a.response = Response{Status: h.status, Header: h.fields, Length: h.length, Body: a, statusGiven: h.statusGiven}
@@ -162,8 +174,25 @@ func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (
 		a.left = h.length
 	}
 	a.settle(c)
+	a.readWhole(c)
 	if a.err != nil && a.err != io.EOF {
-		return false, a.err // nothing was passed on yet, so it can still be told
+		return no, a.err // nothing was passed on yet, so it can still be told
 	}
-	return false, nil
+	return no, nil
+}
+
+// headFailed ends the request after its response head could not be read.
+func (a *answer) headFailed(c *conn, asked upstream.Asked, err error) (again, error) {
+	op, next := "head", no
+	if c.Reused && !c.answered && lost(err) && a.cause.Load() == nil {
+		next = overNew
+	}
+	if asked.SendErr != nil && lost(err) {
+		op, err = "send", asked.SendErr
+	}
+	e := a.fail(c, op, err)
+	if asked.SendErr != nil && asked.Sent == 0 {
+		e.Sent = false
+	}
+	return next, e
 }

@@ -2,9 +2,7 @@ package fcgi
 
 import (
 	"context"
-	"errors"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -30,23 +28,24 @@ type conn struct {
 	records recordReader
 	mem     *[readBuffer]byte // the memory of records.buf
 	upload  *upload           // the request body that follows the params, or nil
+	answer  *answer           // to the request that it serves
 
 	fresh    bool // never gave a byte of an answer
+	starving bool // the pool knows that this connection waits for a worker
 	answered bool // a byte of the answer to this request was read
 	broken   bool // the request was not sent in full
-
-	readBy, writeBy time.Time // the deadlines that are set
 }
 
 func newConn(nc net.Conn, p *upstream.Pool[*conn], config *Config) *conn {
 	c := &conn{Conn: upstream.NewConn(nc), pool: p, config: config, fresh: true}
 	c.records.src = c
+	c.Late, c.SendTimeout = c.late, config.SendTimeout
 	return c
 }
 
 // begin prepares the connection for one more request.
-func (c *conn) begin() {
-	c.answered, c.broken, c.upload = false, false, nil
+func (c *conn) begin(a *answer) {
+	c.answered, c.broken, c.upload, c.answer = false, false, nil, a
 	c.mem = readBuffers.Get().(*[readBuffer]byte)
 	c.records.buf = c.mem[:]
 }
@@ -68,64 +67,51 @@ func (c *conn) reusable() bool {
 	return !c.broken && c.records.clean() && (c.upload == nil || c.upload.sent.Load())
 }
 
+// ask sends a request that is complete and reads the first bytes of the answer.
+func (c *conn) ask(request []byte) upstream.Asked {
+	asked := c.Ask(request, c.records.buf)
+	c.records.w = asked.Read
+	c.took(asked.Read)
+	return asked
+}
+
 // Read reads from the backend within the read timeout. Time in which a request body is
 // still being sent does not count.
 func (c *conn) Read(p []byte) (int, error) {
-	starving := false
-	if c.fresh && c.pool != nil {
-		c.setRead(starveAfter)
-	} else {
-		c.armRead()
+	n, err := c.Conn.Read(p)
+	c.took(n)
+	return n, err
+}
+
+// took notes that n bytes of the answer have come.
+func (c *conn) took(n int) {
+	if c.starving {
+		c.starving = false
+		c.pool.Fed()
 	}
-	for {
-		n, err := c.Net.Read(p)
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			if c.fresh && c.pool != nil && !starving {
-				starving = true
-				c.pool.Starve()
-				c.setRead(c.config.ReadTimeout)
-				continue
-			}
-			if wait := c.upload.wait(c.config.ReadTimeout); wait > 0 {
-				c.setRead(wait)
-				continue
-			}
-		}
-		if starving {
-			c.pool.Fed()
-		}
-		if n > 0 {
-			c.answered, c.fresh = true, false
-			return n, nil
-		}
-		return n, err
+	if n > 0 {
+		c.answered, c.fresh = true, false
 	}
 }
 
-// armRead makes sure that the read deadline is at least the read timeout away. Setting one
-// costs, so it is set an eighth later than asked for and then left alone for a while.
-func (c *conn) armRead() {
-	if t := c.config.ReadTimeout; t > 0 && time.Until(c.readBy) < t {
-		c.setRead(t + t/8)
+// late is what a read does while nothing comes; see [upstream.Conn].
+func (c *conn) late(waited time.Duration) (more time.Duration) {
+	c.answer.watch()
+	if c.fresh && c.pool != nil && !c.starving {
+		if waited < starveAfter {
+			return starveAfter - waited
+		}
+		c.starving = true
+		c.pool.Starve()
 	}
-}
-
-// setRead sets the read deadline; without a duration there is none.
-func (c *conn) setRead(d time.Duration) {
-	c.readBy = time.Time{}
-	if d > 0 {
-		c.readBy = time.Now().Add(d)
+	t := c.config.ReadTimeout
+	if t <= 0 {
+		return -1
 	}
-	c.Net.SetReadDeadline(c.readBy)
-}
-
-// Write writes to the backend within the send timeout.
-func (c *conn) Write(p []byte) (int, error) {
-	if t := c.config.SendTimeout; t > 0 && time.Until(c.writeBy) < t {
-		c.writeBy = time.Now().Add(t + t/8)
-		c.Net.SetWriteDeadline(c.writeBy)
+	if waited < t {
+		return t - waited
 	}
-	return c.Net.Write(p)
+	return max(c.upload.wait(t), 0)
 }
 
 // dial connects to the backend.

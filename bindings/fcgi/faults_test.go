@@ -112,8 +112,10 @@ func TestBadAnswers(t *testing.T) {
 				return
 			}
 			e := wantError(t, err, tt.op, tt.kind)
-			if tt.op == "body" && tt.name != "cut in body, length known" && resp == nil {
-				t.Error("got no head")
+			// a fault that came together with the head is told before anything was passed on
+			known := []string{"another request's id in the body", "overloaded in the body"}
+			if tt.op == "body" && tt.name != "cut in body, length known" && (resp == nil) != slices.Contains(known, tt.name) {
+				t.Errorf("got a head: %v", resp != nil)
 			}
 			if e.Sent != tt.sent || errors.Is(err, io.ErrUnexpectedEOF) != tt.eof || !strings.Contains(e.Error(), tt.text) {
 				t.Errorf("got %v, sent %v", e, e.Sent)

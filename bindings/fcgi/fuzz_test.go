@@ -2,6 +2,7 @@ package fcgi
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -21,14 +22,14 @@ func FuzzHead(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		end, _ := headEnd([]byte(s), 0)
+		end, _ := upstream.HeadEnd([]byte(s), 0)
 		if end >= 0 {
 			if line := strings.TrimSuffix(strings.TrimSuffix(s[:end], "\n"), "\r"); line != "" && !strings.HasSuffix(line, "\n") {
 				t.Fatalf("the head %q does not end in an empty line", s[:end])
 			}
 			s = s[:end]
 		}
-		h, err := parseHead(s)
+		h, err := parseHead(s, nil)
 		if err != nil {
 			if _, ok := errors.AsType[protocolError](err); !ok {
 				t.Fatalf("error %v of another type", err)
@@ -40,7 +41,7 @@ func FuzzHead(f *testing.F) {
 		}
 		for _, f := range h.fields {
 			if f.Name == "" || strings.ContainsAny(f.Name, ": \t\r\n\x00") || strings.ContainsAny(f.Value, "\r\n\x00") ||
-				strings.Trim(f.Value, " \t") != f.Value || isName(f.Name, "status") || hopByHop(f.Name) {
+				strings.Trim(f.Value, " \t") != f.Value || upstream.IsName(f.Name, "status") || hopByHop(f.Name) {
 				t.Fatalf("field %q", f)
 			}
 		}
@@ -64,10 +65,10 @@ func replay(data []byte, chunk int, isHead bool) outcome {
 
 func replayOn(nc *scripted, isHead bool) (o outcome) {
 	client := NewClient(Config{Config: upstream.Config{Address: "x", MaxHeadBytes: 4096}})
-	a := &answer{config: &client.config, isHead: isHead, left: -1}
+	a := &answer{config: &client.config, ctx: context.Background(), isHead: isHead, left: -1}
 	a.lines.emit = func(s string) { o.stderr += len(s) }
 	c := newConn(nc, client.pool, &client.config)
-	c.begin()
+	c.begin(a)
 	a.conn.Store(c)
 	uploading := false
 	_, o.err = a.exchange(c, &Request{}, &outgoing{}, &uploading)
@@ -119,10 +120,10 @@ func FuzzRecords(f *testing.F) {
 				continue
 			}
 			o := replay(data, chunk, isHead)
-			// With all at hand, a fault behind an empty body is known when the head is.
-			early := whole.status == 0 && o.body == ""
-			if upstream.KindOf(o.err) != upstream.KindOf(whole.err) || o.body != whole.body || o.stderr != whole.stderr ||
-				!early && (o.status != whole.status || !slices.Equal(o.header, whole.header)) {
+			// with all at hand, a fault behind the head is known when the head is
+			early := whole.status == 0
+			if upstream.KindOf(o.err) != upstream.KindOf(whole.err) || o.stderr != whole.stderr ||
+				!early && (o.body != whole.body || o.status != whole.status || !slices.Equal(o.header, whole.header)) {
 				t.Fatalf("at once: %+v\n%d bytes at a time: %+v", whole, chunk, o)
 			}
 		}

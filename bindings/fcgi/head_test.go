@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"luaserve/bindings/upstream"
 )
 
 func TestParseHead(t *testing.T) {
@@ -40,7 +42,7 @@ func TestParseHead(t *testing.T) {
 		{"long line", "A: " + long + "\n\n", 200, []Field{{"A", long}}, -1},
 	}
 	for _, tt := range tests {
-		h, err := parseHead(tt.in)
+		h, err := parseHead(tt.in, nil)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
@@ -81,7 +83,7 @@ func TestBadHead(t *testing.T) {
 		{strings.Repeat("x", 500) + "\n\n", `xx"...`},
 	}
 	for _, tt := range tests {
-		_, err := parseHead(tt.in)
+		_, err := parseHead(tt.in, nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.40q: got %v, want %s", tt.in, err, tt.want)
 		}
@@ -107,9 +109,9 @@ func TestHeadEnd(t *testing.T) {
 	for _, tt := range tests {
 		line, got := 0, -1
 		for n := 0; n <= len(tt.in) && got < 0; n++ {
-			got, line = headEnd([]byte(tt.in[:n]), line)
+			got, line = upstream.HeadEnd([]byte(tt.in[:n]), line)
 		}
-		whole, _ := headEnd([]byte(tt.in), 0)
+		whole, _ := upstream.HeadEnd([]byte(tt.in), 0)
 		if got != tt.end || whole != tt.end {
 			t.Errorf("%q: got %d byte by byte, %d at once, want %d", tt.in, got, whole, tt.end)
 		}

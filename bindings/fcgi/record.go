@@ -179,6 +179,28 @@ func (rr *recordReader) ahead() (typ byte, length int, ok bool) {
 	return h[1], length, rr.w-at-headerLen >= length+int(h[6])
 }
 
+// bodyAhead reports whether the records up to END_REQUEST are wholly in the buffer, and how
+// many bytes of stdout are left in them.
+func (rr *recordReader) bodyAhead() (n int, ended bool) {
+	if rr.typ == typeStdout {
+		n = rr.left
+	}
+	for at := rr.r + rr.left + rr.pad; rr.w-at >= headerLen; {
+		h := rr.buf[at : at+headerLen]
+		length := int(binary.BigEndian.Uint16(h[4:]))
+		at += headerLen + length + int(h[6])
+		switch {
+		case at > rr.w:
+			return 0, false
+		case h[1] == typeEnd:
+			return n, true
+		case h[1] == typeStdout:
+			n += length
+		}
+	}
+	return 0, false
+}
+
 // clean reports whether nothing is left: no content, no padding, no byte in the buffer.
 func (rr *recordReader) clean() bool { return rr.r == rr.w && rr.left == 0 && rr.pad == 0 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"luaserve/bindings/upstream"
 )
 
 // Response is the answer of an application.
@@ -22,6 +24,9 @@ type Response struct {
 	// Length is the Content-Length in bytes, -1 when the application did not tell. For the
 	// answer to HEAD and for 304 it is that of the body which is not there.
 	Length int64
+	// Data is the whole body when it came together with the head, else nil. Body gives it too,
+	// if it is still wanted from there.
+	Data []byte
 	// Body is never nil. Read returns io.EOF only after the application ended the
 	// request; what is missing then or earlier is an [Error]. A body shorter than
 	// Content-Length is an error that matches io.ErrUnexpectedEOF, a longer one is cut
@@ -44,7 +49,7 @@ func (r *Response) LocalRedirect() (target string, ok bool) {
 		return "", false
 	}
 	for _, f := range r.Header {
-		if isName(f.Name, "location") && f.Value != "" {
+		if upstream.IsName(f.Name, "location") && f.Value != "" {
 			local := f.Value[0] == '/' && !strings.HasPrefix(f.Value, "//")
 			return f.Value, local
 		}
@@ -59,8 +64,10 @@ const drainLimit = 64 << 10
 // answer reads what comes back for one request. It is the Body of its Response.
 type answer struct {
 	response Response
+	fields   [6]Field // the first memory of response.Header
 	config   *Config
-	stop     func() bool // ends watching the context, or nil
+	ctx      context.Context
+	stop     func() bool // ends watching ctx; nil as long as that is not watched
 
 	// conn is the connection while it belongs to this request. Who swaps it for nil
 	// decides what becomes of it; so it can be closed from outside at any time and never
@@ -70,6 +77,7 @@ type answer struct {
 	headDone atomic.Bool
 
 	mu      sync.Mutex // held while reading
+	data    []byte     // what Read returns first
 	err     error      // what Read returns from now on
 	lines   LineSplitter
 	isHead  bool  // the request was HEAD
@@ -90,10 +98,10 @@ func (a *answer) abort(e *Error) {
 // over reports whether the connection is not this request's any more.
 func (a *answer) over() bool { return a.conn.Load() == nil }
 
-// watch gives the request up when ctx ends.
-func (a *answer) watch(ctx context.Context) {
-	if ctx.Done() != nil {
-		a.stop = context.AfterFunc(ctx, func() { a.abort(canceled(ctx, a.config.Address, true)) })
+// watch gives the request up when its context ends, from the first call on.
+func (a *answer) watch() {
+	if a.stop == nil && a.ctx.Done() != nil {
+		a.stop = context.AfterFunc(a.ctx, func() { a.abort(canceled(a.ctx, a.config.Address, true)) })
 	}
 }
 
@@ -173,13 +181,13 @@ func (a *answer) readHead(c *conn) (head, error) {
 				text = append(text, piece...)
 				whole = text
 			}
-			end, next := headEnd(whole, line)
+			end, next := upstream.HeadEnd(whole, line)
 			if end > limit || end < 0 && len(whole) >= limit {
 				return head{}, badf("the response head is larger than %d bytes", limit)
 			}
 			if end >= 0 {
 				c.records.consume(end - before)
-				return parseHead(string(whole[:end]))
+				return parseHead(string(whole[:end]), a.fields[:0])
 			}
 			if before == 0 {
 				text = append(text, piece...)

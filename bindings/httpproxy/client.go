@@ -44,7 +44,9 @@ func (c *Client) Idle() int { return c.pool.Len() }
 
 // Do sends a request and returns when the head of the response is there. The caller must
 // close the response's Body. When ctx ends, at any time until Body was read to its end, the
-// connection is closed and what is waiting for the upstream returns.
+// connection is closed and what is waiting for the upstream returns. Nothing of ctx but Err is
+// used as long as the upstream answers at once, so a context that costs something can be made
+// late.
 //
 // An error is an [Error].
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
@@ -53,15 +55,21 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 		return nil, &Error{Proto: proto, Op: "request", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
 	}
 	defer w.free()
-	if w.repeatable {
-		if cn := c.pool.Get(); cn != nil {
-			resp, err := c.attempt(ctx, cn, r, w)
-			if err == nil || !cn.wasStale(err) {
-				return resp, err
-			}
-		}
-	} else {
+	if !w.repeatable {
 		c.pool.Yield()
+	}
+	for w.repeatable {
+		cn := c.pool.Get()
+		if cn == nil {
+			break
+		}
+		resp, err := c.attempt(ctx, cn, r, w)
+		if err == nil || err != upstream.ErrStale && !cn.wasStale(err) {
+			return resp, err
+		}
+		if err != upstream.ErrStale {
+			break // it was sent once; a second time, it goes over a new connection
+		}
 	}
 	nc, err := c.config.Dial(ctx, proto, nil)
 	if err != nil {
@@ -70,21 +78,25 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	return c.attempt(ctx, newConn(nc, c), r, w)
 }
 
-// attempt sends the request over cn, which it closes when that fails.
+// attempt sends the request over cn, which it closes when that fails. ErrStale says that
+// nothing was sent because cn cannot be used.
 func (c *Client) attempt(ctx context.Context, cn *conn, r *Request, w *wire) (*Response, error) {
 	cn.begin(ctx)
 	if err := w.load(r); err != nil {
 		cn.drop()
 		return nil, &Error{Proto: proto, Op: "upload", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
 	}
-	exchange := cn.exchange
+	a := &answer{}
+	a.head.fields = a.fields[:0]
+	var err error
 	if w.stream {
-		exchange = cn.exchangeUploading
+		err = cn.exchangeUploading(r, w, &a.head)
+	} else {
+		err = cn.exchange(r, w, &a.head)
 	}
-	resp, err := exchange(r, w)
 	if err != nil {
 		cn.drop()
 		return nil, err
 	}
-	return newResponse(cn, r, resp)
+	return a.respond(cn, r), nil
 }

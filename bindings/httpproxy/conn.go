@@ -1,13 +1,10 @@
 package httpproxy
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,22 +12,29 @@ import (
 	"luaserve/bindings/upstream"
 )
 
+// readBuffer is the size of the buffer that a request has, in bytes. A response that fits into
+// it is read at once.
+const readBuffer = 16 << 10
+
+var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+
 // conn is a connection to the upstream. It serves one request at a time.
 type conn struct {
 	upstream.Conn
-	br     *bufio.Reader // reads through Read; nil while the connection is idle
 	pool   *upstream.Pool[*conn]
 	config *Config
 
-	ctx      context.Context // of the request
-	unwatch  func() bool     // ends watching it; false when it has ended already
-	answered bool            // a byte of an answer to this request was read
-	readErr  error           // why no more can be read
-	whole    bool            // the request was sent to its end
-	headLeft int             // bytes that a response head may still have, -1 behind it
+	mem  *[readBuffer]byte // nil while the connection is idle
+	r, w int               // mem[r:w] was read and not used
 
-	uploading atomic.Bool  // the time to read does not count yet
-	progress  atomic.Int32 // what the answer means for the rest of the upload
+	ctx      context.Context // of the request
+	stop     func() bool     // ends watching it; nil as long as it is not watched
+	answered bool            // a byte of an answer to this request was read
+	whole    bool            // the request was sent to its end
+
+	uploading   atomic.Bool  // the time to read does not count yet
+	uploadEnded atomic.Int64 // when it began to count, in Unix nanoseconds
+	progress    atomic.Int32 // what the answer means for the rest of the upload
 }
 
 // How an answer that came early counts for an upload.
@@ -41,30 +45,36 @@ const (
 )
 
 func newConn(nc net.Conn, c *Client) *conn {
-	return &conn{Conn: upstream.NewConn(nc), pool: c.pool, config: &c.config}
+	cn := &conn{Conn: upstream.NewConn(nc), pool: c.pool, config: &c.config}
+	cn.Late, cn.SendTimeout = cn.late, c.config.SendTimeout
+	return cn
 }
-
-// readBuffers are taken for the time of a request. A response that fits into one is read at
-// once.
-var readBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
 
 // begin prepares the connection for a request.
 func (cn *conn) begin(ctx context.Context) {
-	cn.br = readBuffers.Get().(*bufio.Reader)
-	cn.br.Reset(cn)
-	cn.ctx, cn.answered, cn.readErr, cn.whole = ctx, false, nil, false
+	cn.mem = readBuffers.Get().(*[readBuffer]byte)
+	cn.r, cn.w = 0, 0
+	cn.ctx, cn.stop, cn.answered, cn.whole = ctx, nil, false, false
 	cn.progress.Store(noAnswer)
-	cn.unwatch = context.AfterFunc(ctx, func() { cn.Net.Close() })
+	cn.uploadEnded.Store(0)
 }
 
 // release gives the read buffer back. It reports whether there was nothing left in it.
 func (cn *conn) release() bool {
-	clean := cn.br.Buffered() == 0
-	cn.br.Reset(nil)
-	readBuffers.Put(cn.br)
-	cn.br = nil
-	return clean
+	readBuffers.Put(cn.mem)
+	cn.mem = nil
+	return cn.r == cn.w
 }
+
+// watch closes the connection when the context of the request ends, from the first call on.
+func (cn *conn) watch() {
+	if cn.stop == nil && cn.ctx.Done() != nil {
+		cn.stop = context.AfterFunc(cn.ctx, func() { cn.Net.Close() })
+	}
+}
+
+// unwatch ends that. It reports whether the connection can still be used.
+func (cn *conn) unwatch() bool { return cn.stop == nil || cn.stop() }
 
 // drop closes the connection after a fault.
 func (cn *conn) drop() {
@@ -78,7 +88,7 @@ func (cn *conn) drop() {
 func (cn *conn) finish(keep bool) {
 	clean := cn.release()
 	if cn.unwatch() && keep && cn.whole && clean {
-		cn.ctx, cn.unwatch = nil, nil
+		cn.ctx, cn.stop = nil, nil
 		cn.pool.Put(cn)
 		return
 	}
@@ -91,97 +101,77 @@ func (cn *conn) wasStale(err error) bool {
 	return ok && cn.Reused && !cn.answered && e.Kind == upstream.BadResponse
 }
 
-// Read implements io.Reader for br, within the read timeout. In a response head it also
-// keeps count.
-func (cn *conn) Read(p []byte) (int, error) {
-	if cn.headLeft == 0 {
-		return 0, io.ErrShortBuffer
+// late is what a read does while nothing comes; see [upstream.Conn].
+func (cn *conn) late(waited time.Duration) (more time.Duration) {
+	cn.watch()
+	t := cn.config.ReadTimeout
+	switch {
+	case t <= 0:
+		return -1
+	case cn.uploading.Load():
+		return t
+	case waited < t:
+		return t - waited
 	}
-	if cn.headLeft > 0 && len(p) > cn.headLeft {
-		p = p[:cn.headLeft]
+	if ended := cn.uploadEnded.Load(); ended > 0 {
+		return max(time.Until(time.Unix(0, ended).Add(t)), 0)
 	}
-	if t := cn.config.ReadTimeout; t > 0 && !cn.uploading.Load() {
-		cn.Net.SetReadDeadline(time.Now().Add(t))
-	}
-	n, err := cn.Net.Read(p)
-	if n > 0 {
-		cn.answered = true
-	}
-	if cn.headLeft > 0 {
-		cn.headLeft -= n
-	}
-	cn.readErr = err
-	return n, err
+	return 0
 }
 
-// why returns the reason of an error of the parser: when the connection gave no more, that is
-// it, whatever the parser makes of a line that broke off.
-func (cn *conn) why(err error) error {
-	if cn.readErr != nil {
-		return cn.readErr
+// buffered returns what was read and not used.
+func (cn *conn) buffered() []byte { return cn.mem[cn.r:cn.w] }
+
+// fill reads more behind what is in the buffer, which must not be full.
+func (cn *conn) fill() error {
+	if cn.r > 0 {
+		cn.w = copy(cn.mem[:], cn.mem[cn.r:cn.w])
+		cn.r = 0
+	}
+	n, err := cn.Conn.Read(cn.mem[cn.w:])
+	cn.w += n
+	cn.answered = cn.answered || n > 0
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
 	}
 	return err
 }
 
-var errRefused = errors.New("the upstream does not want the rest of the request")
-
-// Write writes to the upstream within the send timeout.
-func (cn *conn) Write(p []byte) (int, error) {
-	if t := cn.config.SendTimeout; t > 0 {
-		cn.Net.SetWriteDeadline(time.Now().Add(t))
-	}
-	// behind setting the deadline, so that it cannot undo the one that answerCame sets
-	switch cn.progress.Load() {
-	case refused:
-		return 0, errRefused
-	case accepted:
-		cn.Net.SetWriteDeadline(time.Now().Add(cn.config.RefusedTimeout))
-	}
-	return cn.Net.Write(p)
-}
-
-// The requests that http.ReadResponse asks for the method, which decides about a body.
-var toHead, toOther = &http.Request{Method: http.MethodHead}, &http.Request{Method: http.MethodGet}
-
-// readHead reads up to the end of the final response head; interim ones are skipped.
-func (cn *conn) readHead(r *Request) (*http.Response, error) {
-	req := toOther
-	if r.Method == http.MethodHead {
-		req = toHead
-	}
-	cn.headLeft = cn.config.MaxHeadBytes
-	for {
-		resp, err := http.ReadResponse(cn.br, req)
-		switch {
-		case err != nil && cn.headLeft == 0:
-			return nil, fmt.Errorf("the response head is larger than %d bytes", cn.config.MaxHeadBytes)
-		case err != nil:
-			return nil, cn.why(err)
-		case resp.ProtoMajor != 1:
-			return nil, fmt.Errorf("the answer is %s", resp.Proto)
-		case r.switched(resp):
-			cn.headLeft = -1
-			return resp, checkNames(resp.Header)
-		case resp.StatusCode < 100 || resp.StatusCode == http.StatusSwitchingProtocols:
-			return nil, fmt.Errorf("the answer has the status %q", resp.Status)
-		case resp.StatusCode >= 200:
-			cn.headLeft = -1
-			return resp, checkNames(resp.Header)
+// Read reads bytes of a body: what is buffered first.
+func (cn *conn) Read(p []byte) (int, error) {
+	if cn.r == cn.w {
+		if len(p) >= readBuffer {
+			return cn.Conn.Read(p)
+		}
+		if err := cn.fill(); err != nil {
+			return 0, err
 		}
 	}
+	n := copy(p, cn.buffered())
+	cn.r += n
+	return n, nil
 }
 
 // exchange sends a request that is complete in w and reads the head of the response.
-func (cn *conn) exchange(r *Request, w *wire) (*http.Response, error) {
-	_, sendErr := cn.Write(w.bytes)
-	if sendErr != nil && upstream.IsTimeout(sendErr) {
-		return nil, cn.fault("send", sendErr)
+func (cn *conn) exchange(r *Request, w *wire, h *head) error {
+	a := cn.Ask(w.bytes, cn.mem[:])
+	if a.SendErr == upstream.ErrStale {
+		return a.SendErr
 	}
-	cn.whole = sendErr == nil
-	// also after an error: the upstream may have answered before it closed the connection
-	resp, err := cn.readHead(r)
+	if upstream.IsTimeout(a.SendErr) {
+		return cn.fault("send", a.SendErr)
+	}
+	cn.whole = a.SendErr == nil
+	cn.w, cn.answered = a.Read, a.Read > 0
+	err := a.ReadErr
+	if err == nil {
+		err = cn.readHead(r.Upgrade, h)
+	}
 	if err != nil {
-		return nil, cn.fault("head", err)
+		return cn.fault("head", err)
 	}
-	return resp, nil
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,10 +21,11 @@ type Request struct {
 	Method string
 	Target string // path and query, sent byte for byte
 	Host   string // the value of Host, may be empty
-	// Header gives the other fields, in their order. Those that belong to one connection,
-	// those that Connection names, Host, Content-Length, Expect and Proxy are left out, and
-	// those that another one is written like, with "-" for "_" and other signs.
-	Header iter.Seq2[string, string]
+	// Header gives the other fields by their index from 0 on, in their order; ok is false
+	// behind the last one. Fields that belong to one connection, those that Connection names,
+	// Host, Content-Length, Expect and Proxy are left out, and those that another one is
+	// written like, with "-" for "_" and other signs. Nil means that there are none.
+	Header func(i int) (name, value string, ok bool)
 	// Own are fields of the gateway. They come last and replace those of their names, however
 	// "-" is written there.
 	Own []Field
@@ -155,7 +155,7 @@ func (r *Request) appendConnection(dst []byte, last bool) ([]byte, error) {
 // checkLine returns why the first line of the request cannot be sent.
 func (r *Request) checkLine() error {
 	switch {
-	case !isToken(r.Method):
+	case !upstream.IsToken(r.Method):
 		return fmt.Errorf("the method %q is not a token", r.Method)
 	case r.Method == http.MethodConnect:
 		return errors.New("CONNECT cannot be passed on")
@@ -169,20 +169,17 @@ func (r *Request) checkLine() error {
 
 // appendFields appends the fields that are passed on.
 func (r *Request) appendFields(dst []byte) (_ []byte, err error) {
-	if r.Header != nil {
-		var named tokens
-		for name, value := range r.Header {
-			if isName(name, "connection") {
-				named = named.add(value)
-			}
+	named := r.namedByConnection()
+	for i := 0; r.Header != nil; i++ {
+		name, value, ok := r.Header(i)
+		if !ok {
+			break
 		}
-		for name, value := range r.Header {
-			if perConnection(name) || notPassedOn(name) || named.has(name) || r.isReplaced(name) {
-				continue
-			}
-			if dst, err = appendField(dst, name, value); err != nil {
-				return dst, err
-			}
+		if perConnection(name) || notPassedOn(name) || named.has(name) || r.isReplaced(name) {
+			continue
+		}
+		if dst, err = appendField(dst, name, value); err != nil {
+			return dst, err
 		}
 	}
 	for _, f := range r.Own {
@@ -193,8 +190,21 @@ func (r *Request) appendFields(dst []byte) (_ []byte, err error) {
 	return dst, nil
 }
 
+func (r *Request) namedByConnection() (named tokens) {
+	for i := 0; r.Header != nil; i++ {
+		name, value, ok := r.Header(i)
+		if !ok {
+			break
+		}
+		if upstream.IsName(name, "connection") {
+			named = named.add(value)
+		}
+	}
+	return named
+}
+
 func appendField(dst []byte, name, value string) ([]byte, error) {
-	if !isToken(name) {
+	if !upstream.IsToken(name) {
 		return dst, fmt.Errorf("the header name %q is not a token", name)
 	}
 	if strings.ContainsAny(value, "\r\n\x00") {
@@ -211,13 +221,13 @@ func appendField(dst []byte, name, value string) ([]byte, error) {
 func notPassedOn(name string) bool {
 	switch len(name) {
 	case len("host"):
-		return isName(name, "host")
+		return upstream.IsName(name, "host")
 	case len("proxy"):
-		return isName(name, "proxy")
+		return upstream.IsName(name, "proxy")
 	case len("expect"):
-		return isName(name, "expect")
+		return upstream.IsName(name, "expect")
 	case len("content-length"):
-		return isName(name, "content-length")
+		return upstream.IsName(name, "content-length")
 	}
 	return false
 }
@@ -236,7 +246,11 @@ func (r *Request) isReplaced(name string) bool {
 	if plain == name {
 		return false
 	}
-	for other := range r.Header {
+	for i := 0; r.Header != nil; i++ {
+		other, _, ok := r.Header(i)
+		if !ok {
+			break
+		}
 		if strings.EqualFold(other, plain) {
 			return true
 		}

@@ -92,7 +92,7 @@ func TestUploads(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%d bytes, chunked %v: %v", n, chunked, err)
 			}
-			want = "Content-Length: 0\nX-Got: " + want + "\nX-Len: " + strings.Repeat("i", n/10_000) + "\nX-Ok: yes\n"
+			want = "Content-Length: 0\nX-Got: " + want + "\nX-Ok: yes\nX-Len: " + strings.Repeat("i", n/10_000) + "\n"
 			if got := lines(resp.Header); got != want {
 				t.Errorf("%d bytes, chunked %v: got %q, want %q", n, chunked, got, want)
 			}

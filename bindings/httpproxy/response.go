@@ -11,14 +11,14 @@ import (
 // Response is the final answer of an upstream.
 type Response struct {
 	Status int // from 200 to 999, or 101 when Tunnel is set
-	// Header has the fields in the order of their names, without what belongs to one
+	// Header has the fields in the upstream's order and spelling, without what belongs to one
 	// connection only. The Content-Length of the answer to HEAD and of 304 is that of the
 	// body which is not there.
 	Header []Field
-	// Trailer gives the fields behind the body, in the order of their names, once Body was
-	// read to its end. Those that belong to the head, or to one connection, are left out (RFC
-	// 9110 section 6.5.1). It is nil when there cannot be any, or [Request.Trailers] is not set;
-	// else Header may have a field Trailer, which announces some of them.
+	// Trailer gives the fields behind the body, in their order, once Body was read to its end.
+	// Those that belong to the head, or to one connection, are left out (RFC 9110 section
+	// 6.5.1). It is nil when there cannot be any, or [Request.Trailers] is not set; else
+	// Header may have a field Trailer, which announces some of them.
 	Trailer func() []Field
 	// Data is the whole body, when it came together with the head; Body is empty then.
 	Data []byte
@@ -31,41 +31,59 @@ type Response struct {
 	Tunnel *Tunnel
 }
 
-func newResponse(cn *conn, r *Request, resp *http.Response) (*Response, error) {
-	out := &Response{Status: resp.StatusCode, Header: responseFields(resp.Header), Body: http.NoBody}
-	n := resp.ContentLength
+// answer is a response with its memory.
+type answer struct {
+	Response
+	body   body
+	head   head
+	fields [8]Field // the first memory of Header
+}
+
+// respond makes the response of the head that was read.
+func (a *answer) respond(cn *conn, r *Request) *Response {
+	h := &a.head
+	a.Status, a.Header, a.Body = h.status, h.fields, http.NoBody
+	n := h.length
 	switch {
-	case resp.StatusCode == http.StatusSwitchingProtocols:
-		out.Tunnel = newTunnel(cn, resp.Header.Get("Upgrade"))
-		return out, nil
-	case resp.Body == http.NoBody:
-	case 0 < n && n <= int64(cn.br.Buffered()):
-		out.Data = make([]byte, n)
-		if _, err := io.ReadFull(resp.Body, out.Data); err != nil {
-			err = cn.fault("body", err)
-			cn.drop()
-			return nil, err
-		}
+	case h.status == http.StatusSwitchingProtocols:
+		a.Tunnel = newTunnel(cn, h.upgrade)
+		return &a.Response
+	case r.Method == http.MethodHead, h.status == http.StatusNoContent, h.status == http.StatusNotModified, n == 0:
+	case 0 < n && n <= int64(cn.w-cn.r):
+		a.Data = append([]byte(nil), cn.buffered()[:n]...)
+		cn.r += int(n)
 	default:
-		out.Body = &body{conn: cn, src: resp.Body, keep: !resp.Close}
-		if t := newTrailer(resp); t != nil && r.Trailers {
-			out.Trailer = t.fields
-			if names := t.announced(); names != "" {
-				out.Header = append(out.Header, Field{"Trailer", names})
+		a.Body = &a.body
+		a.body = body{conn: cn, keep: h.keep, chunked: h.chunked, left: n}
+		switch {
+		case h.chunked:
+			a.body.left = 0
+		case n < 0:
+			a.body.keep = false
+		}
+		if h.chunked && r.Trailers {
+			a.body.trailer = newTrailer(h)
+			a.Trailer = a.body.trailer.all
+			if names := a.body.trailer.announced(h.trailer); names != "" {
+				a.Header = append(a.Header, Field{"Trailer", names})
 			}
 		}
-		return out, nil
+		return &a.Response
 	}
-	cn.finish(!resp.Close)
-	return out, nil
+	cn.finish(h.keep)
+	return &a.Response
 }
 
 // body is the body of a response.
 type body struct {
-	conn *conn // nil when it was given back
-	src  io.Reader
-	keep bool  // the upstream keeps the connection open
-	err  error // what Read returns from now on
+	conn    *conn
+	keep    bool  // the upstream keeps the connection open
+	chunked bool  // else it has a length, or ends with the connection
+	left    int64 // of the body, or of the running chunk; -1 when the length is not known
+	begun   bool  // a chunk has begun, so there is a line break behind it
+	excess  int64 // bytes of chunk headers beyond what is usual
+	trailer *trailer
+	err     error // what Read returns from now on
 }
 
 var errBodyClosed = errors.New("the response body was closed")
@@ -75,17 +93,42 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	n, err := b.src.Read(p)
+	if len(p) == 0 {
+		return 0, nil
+	}
+	read := b.readPlain
+	if b.chunked {
+		read = b.readChunks
+	}
+	n, err := read(p)
 	switch err {
 	case nil:
 	case io.EOF:
 		b.err = io.EOF
 		b.conn.finish(b.keep)
 	default:
-		b.err = b.conn.fault("body", b.conn.why(err))
+		b.err = b.conn.fault("body", err)
 		b.conn.drop()
 	}
 	return n, b.err
+}
+
+// readPlain returns io.EOF together with the last bytes of a body with a length.
+func (b *body) readPlain(p []byte) (int, error) {
+	if b.left >= 0 && int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.conn.Read(p)
+	if b.left < 0 {
+		return n, err
+	}
+	if b.left -= int64(n); b.left == 0 {
+		return n, io.EOF
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // Close implements io.Closer.

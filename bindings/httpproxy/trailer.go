@@ -1,54 +1,49 @@
 package httpproxy
 
-import (
-	"net/http"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // onlyInHead are the fields that have no meaning, or a dangerous one, behind the body: those
 // about framing, routing, authentication, the format of the body and the handling of the
-// answer (RFC 9110 section 6.5.1). The keys are canonical.
+// answer (RFC 9110 section 6.5.1). The keys are in lower case.
 var onlyInHead = map[string]bool{
-	"Content-Length": true, "Content-Encoding": true, "Content-Type": true, "Content-Range": true,
-	"Host": true, "Max-Forwards": true, "Expect": true, "Range": true, "If-Match": true, "If-None-Match": true,
-	"If-Modified-Since": true, "If-Unmodified-Since": true, "If-Range": true,
-	"Authorization": true, "Proxy-Authorization": true, "Www-Authenticate": true, "Proxy-Authenticate": true,
-	"Authentication-Info": true, "Proxy-Authentication-Info": true, "Cookie": true, "Set-Cookie": true,
-	"Age": true, "Cache-Control": true, "Expires": true, "Date": true, "Location": true, "Retry-After": true,
-	"Vary": true, "Warning": true, "Pragma": true,
+	"content-length": true, "content-encoding": true, "content-type": true, "content-range": true,
+	"host": true, "max-forwards": true, "expect": true, "range": true, "if-match": true, "if-none-match": true,
+	"if-modified-since": true, "if-unmodified-since": true, "if-range": true,
+	"authorization": true, "proxy-authorization": true, "www-authenticate": true, "proxy-authenticate": true,
+	"authentication-info": true, "proxy-authentication-info": true, "cookie": true, "set-cookie": true,
+	"age": true, "cache-control": true, "expires": true, "date": true, "location": true, "retry-after": true,
+	"vary": true, "warning": true, "pragma": true,
 }
 
 // trailer is what comes behind the body of a response.
 type trailer struct {
-	resp  *http.Response
-	named tokens // fields that belong to the connection
+	named  tokens // fields that belong to the connection
+	fields []Field
 }
 
-// newTrailer returns nil when nothing can come there.
-func newTrailer(resp *http.Response) *trailer {
-	if !slices.Contains(resp.TransferEncoding, "chunked") {
-		return nil
-	}
-	return &trailer{resp, namedByConnection(resp.Header)}
-}
+func newTrailer(h *head) *trailer { return &trailer{named: h.named} }
 
 func (t *trailer) drops(name string) bool {
-	return perConnection(name) || t.named.has(name) || onlyInHead[name] || !isToken(name)
+	return perConnection(name) || t.named.has(name) || onlyInHead[strings.ToLower(name)]
 }
 
-// fields are those that have come, in the order of their names.
-func (t *trailer) fields() []Field { return passedOn(t.resp.Trailer, t.drops) }
+func (t *trailer) add(name, value string) {
+	if !t.drops(name) {
+		t.fields = append(t.fields, Field{name, value})
+	}
+}
+
+// all are the fields that have come.
+func (t *trailer) all() []Field { return t.fields }
 
 // announced returns the value of a Trailer field, "" when the upstream announces nothing that
 // is passed on.
-func (t *trailer) announced() string {
-	var names []string
-	for name := range t.resp.Trailer {
+func (t *trailer) announced(names tokens) string {
+	var kept []string
+	for _, name := range names {
 		if !t.drops(name) {
-			names = append(names, name)
+			kept = append(kept, name)
 		}
 	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	return strings.Join(kept, ", ")
 }

@@ -22,8 +22,7 @@ type Tunnel struct {
 func newTunnel(cn *conn, protocol string) *Tunnel {
 	t := &Tunnel{Protocol: protocol, conn: cn.Net, idle: cn.config.ReadTimeout}
 	cn.unwatch()
-	t.ahead = make([]byte, cn.br.Buffered())
-	io.ReadFull(cn.br, t.ahead)
+	t.ahead = append([]byte(nil), cn.buffered()...)
 	cn.release()
 	cn.Net.SetDeadline(time.Time{})
 	return t
@@ -88,11 +87,7 @@ func relay(dst, src net.Conn, ahead []byte, alive func()) bool {
 	}
 }
 
-// switched reports whether an upstream has agreed to what r asks for.
-func (r *Request) switched(resp *http.Response) bool {
-	if r.Upgrade == "" || resp.StatusCode != http.StatusSwitchingProtocols {
-		return false
-	}
-	connection := tokens(nil).add(strings.Join(resp.Header["Connection"], ","))
-	return connection.has("upgrade") && strings.EqualFold(resp.Header.Get("Upgrade"), r.Upgrade)
+// switchedTo reports whether an upstream has agreed to go over to a protocol, "" for none.
+func (h *head) switchedTo(protocol string) bool {
+	return protocol != "" && h.status == http.StatusSwitchingProtocols && strings.EqualFold(h.upgrade, protocol)
 }

@@ -1,8 +1,8 @@
 package httpproxy
 
 import (
+	"errors"
 	"io"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -19,30 +19,23 @@ const (
 
 var uploadBuffers = sync.Pool{New: func() any { return new([chunkHead + uploadPiece + 2]byte) }}
 
-// answer is what the reading goroutine found.
-type answer struct {
-	resp *http.Response
-	err  error
-}
-
 // exchangeUploading sends a request whose body is long or of unknown length. Meanwhile another
 // goroutine waits for the head of the response: an upstream may refuse before it has read
 // everything. The body itself is read by the caller's goroutine only, until this returns.
-func (cn *conn) exchangeUploading(r *Request, w *wire) (*http.Response, error) {
-	answers := make(chan answer, 1)
+func (cn *conn) exchangeUploading(r *Request, w *wire, h *head) error {
+	cn.watch()
+	answered := make(chan error, 1)
 	cn.uploading.Store(true)
-	cn.Net.SetReadDeadline(time.Time{})
+	upgrade := r.Upgrade
 	go func() {
-		resp, err := cn.readHead(r)
-		cn.answerCame(resp, err)
-		answers <- answer{resp, err}
+		err := cn.readHead(upgrade, h)
+		cn.answerCame(h, err)
+		answered <- err
 	}()
 
 	bodyErr, sendErr := cn.upload(r, w)
+	cn.uploadEnded.Store(time.Now().UnixNano())
 	cn.uploading.Store(false)
-	if t := cn.config.ReadTimeout; t > 0 {
-		cn.Net.SetReadDeadline(time.Now().Add(t))
-	}
 	cn.whole = bodyErr == nil && sendErr == nil
 	var e *Error
 	switch {
@@ -54,25 +47,42 @@ func (cn *conn) exchangeUploading(r *Request, w *wire) (*http.Response, error) {
 	}
 	if e != nil {
 		cn.Net.Close()
-		<-answers
-		return nil, e
+		<-answered
+		return e
 	}
-	a := <-answers
-	if a.err != nil {
-		return nil, cn.fault("head", a.err)
+	if err := <-answered; err != nil {
+		return cn.fault("head", err)
 	}
-	return a.resp, nil
+	cn.Rearm()
+	return nil
 }
 
 // answerCame tells the upload what the answer means for it.
-func (cn *conn) answerCame(resp *http.Response, err error) {
-	if err != nil || resp.StatusCode >= 400 {
+func (cn *conn) answerCame(h *head, err error) {
+	if err != nil || h.status >= 400 {
 		cn.progress.Store(refused)
 		cn.Net.SetWriteDeadline(time.Unix(1, 0))
 		return
 	}
 	cn.progress.Store(accepted)
 	cn.Net.SetWriteDeadline(time.Now().Add(cn.config.RefusedTimeout))
+}
+
+var errRefused = errors.New("the upstream does not want the rest of the request")
+
+// Write sends a piece of the request within the send timeout, as long as the upstream wants it.
+func (cn *conn) Write(p []byte) (int, error) {
+	if t := cn.config.SendTimeout; t > 0 {
+		cn.Net.SetWriteDeadline(time.Now().Add(t))
+	}
+	// behind setting the deadline, so that it cannot undo the one that answerCame sets
+	switch cn.progress.Load() {
+	case refused:
+		return 0, errRefused
+	case accepted:
+		cn.Net.SetWriteDeadline(time.Now().Add(cn.config.RefusedTimeout))
+	}
+	return cn.Net.Write(p)
 }
 
 // upload sends the head and the body. It tells apart whether the body or sending failed.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,13 +163,12 @@ func post(body string) *Request {
 }
 
 // header makes the header of a request from names and values in turn.
-func header(pairs ...string) func(func(string, string) bool) {
-	return func(yield func(string, string) bool) {
-		for pair := range slices.Chunk(pairs, 2) {
-			if !yield(pair[0], pair[1]) {
-				return
-			}
+func header(pairs ...string) func(int) (string, string, bool) {
+	return func(i int) (name, value string, ok bool) {
+		if 2*i >= len(pairs) {
+			return "", "", false
 		}
+		return pairs[2*i], pairs[2*i+1], true
 	}
 }
 

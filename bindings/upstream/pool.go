@@ -31,7 +31,7 @@ func NewPool[C pooled](max int, idleTime time.Duration) *Pool[C] {
 	return &Pool[C]{max: max, idleTime: idleTime}
 }
 
-// Get returns an idle connection that is still open, or nil.
+// Get returns an idle connection, or nil. The backend may have closed it; [Conn.Ask] finds out.
 func (p *Pool[C]) Get() C {
 	for {
 		c, ok := p.take()
@@ -39,7 +39,7 @@ func (p *Pool[C]) Get() C {
 			return c
 		}
 		s := c.shared()
-		if time.Since(s.idleSince) < p.idleTime && s.alive() {
+		if time.Since(s.idleSince) < p.idleTime {
 			s.Reused = true
 			return c
 		}
