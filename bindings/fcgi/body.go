@@ -155,9 +155,8 @@ func (a *answer) giveUp() {
 
 // Close implements io.Closer.
 func (a *answer) Close() error {
-	closed := &Error{Proto: proto, Op: "body", Addr: a.config.Address, Kind: upstream.Canceled, Sent: true, Err: errClosed}
 	if !a.over() {
-		a.abort(closed)
+		a.abort(a.closed())
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -165,7 +164,11 @@ func (a *answer) Close() error {
 	case a.err == nil:
 		a.giveUp()
 	case len(a.data) > 0:
-		a.data, a.err = nil, closed
+		a.data, a.err = nil, a.closed()
 	}
 	return nil
+}
+
+func (a *answer) closed() *Error {
+	return &Error{Proto: proto, Op: "body", Addr: a.config.Address, Kind: upstream.Canceled, Sent: true, Err: errClosed}
 }

@@ -2,12 +2,14 @@ package httpproxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
-	"luaserve/bindings/upstream"
 	"net/http"
 	"strings"
 	"testing"
+
+	"luaserve/bindings/upstream"
 )
 
 // Whatever an upstream answers, Do and the body come to an end, what is passed on is a clean
@@ -20,6 +22,9 @@ func FuzzAnswer(f *testing.F) {
 		"HTTP/1.0 200 OK\r\nX: y\r\n z\r\n\r\nabc",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\nConnection: x, close\r\nX: 1\r\n\r\n",
 		"HTTP/1.1 200 OK\nContent-Length : 3\n\nabcdef",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0a; x=y\r\n0123456789\r\nA \r\n0123456789\r\n000\r\n\r\n",
+		"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabcd",
+		"HTTP/1.1 304 X\r\nContent-Length: 3\r\n\r\n",
 	} {
 		f.Add([]byte(s), false)
 	}
@@ -69,10 +74,29 @@ func FuzzAnswer(f *testing.F) {
 		if head && len(body) > 0 {
 			t.Errorf("body of HEAD: %q", body)
 		}
+		if status, theirs, err := asNetHTTP(raw, r.Method); err == nil && (status != resp.Status || string(theirs) != string(body)) {
+			t.Errorf("got %d, %q; net/http reads %d, %q", resp.Status, body, status, theirs)
+		}
 		if rest, _ := io.ReadAll(answer); c.pool.Len() == 1 && len(rest) > 0 {
 			t.Errorf("kept with %q left over", rest)
 		}
 	})
+}
+
+// asNetHTTP reads an answer as net/http does. Where that repairs what is refused here, nobody
+// asks it.
+func asNetHTTP(raw []byte, method string) (status int, body []byte, err error) {
+	br := bufio.NewReader(bytes.NewReader(raw))
+	for {
+		resp, err := http.ReadResponse(br, &http.Request{Method: method})
+		if err != nil || resp.StatusCode >= 200 {
+			if err == nil {
+				status = resp.StatusCode
+				body, err = io.ReadAll(resp.Body)
+			}
+			return status, body, err
+		}
+	}
 }
 
 // A request that is let through reads as one request with the same parts.

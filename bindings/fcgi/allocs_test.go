@@ -1,0 +1,23 @@
+//go:build !race
+
+package fcgi
+
+import (
+	"context"
+	"testing"
+)
+
+// A small request over a kept connection: the response, its head and its body.
+func TestAllocations(t *testing.T) {
+	c := startBackend(t, respond(stdout("Content-Type: text/html\r\nX-Powered-By: test\r\n\r\n<p>hello</p>"), end(0))).client(t)
+	r := &Request{Params: usual}
+	n := testing.AllocsPerRun(200, func() {
+		resp, err := c.Do(context.Background(), r, nil)
+		if err != nil || string(resp.Data) != "<p>hello</p>" {
+			t.Fatal(resp, err)
+		}
+	})
+	if n > 3 {
+		t.Errorf("%v allocations, want 3", n)
+	}
+}
