@@ -138,7 +138,7 @@ func TestEarlyAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			u := startUpstream(t, tt.serve)
-			c := u.client(t, func(c *Config) { c.RefusedTimeout = 100 * time.Millisecond })
+			c := u.client(t, func(c *Config) { c.RefusedTimeout = 2 * time.Second })
 			body := strings.NewReader(strings.Repeat("x", size))
 			resp, err := c.Do(guard(t), &Request{Method: "POST", Target: "/", Body: body, Length: size})
 			if err != nil {
