@@ -55,7 +55,7 @@ func (a *accessLogs) close() {
 // write logs a request that is over.
 func (a *accessLogs) write(vr *runtime.VRequest) {
 	if f := vr.Option(a.target).(*logFile); f != nil {
-		line := accessLine{vr: vr, server: vr.Option(a.server).(string), end: time.Now()}
+		line := accessLine{vr: vr, server: vr.Option(a.server).(string), end: vr.Now()}
 		format := vr.Option(a.format).(*accessFormat)
 		f.add(func(buf []byte) []byte { return append(format.append(buf, &line), '\n') })
 	}

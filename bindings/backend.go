@@ -1,9 +1,11 @@
 package bindings
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"strings"
 	"time"
 
@@ -22,9 +24,14 @@ func backendParam(more string) []runtime.Param {
 
 const environmentDoc = `; "environment", a table of names and patterns: variables beside those of CGI, or in place of them`
 
+// BackendDialer is the key under which tests put a function into [runtime.Config.Values] that
+// connects to backends: func(ctx context.Context, network, address string) (net.Conn, error).
+type BackendDialer struct{}
+
 // readBackend reads the argument of such an action: an address, or a table of options, of
 // which more are the action's own.
-func readBackend(v runtime.Value, more optionReaders) (config upstream.Config, socket string, err error) {
+func readBackend(b *runtime.Builder, v runtime.Value, more optionReaders) (config upstream.Config, socket string, err error) {
+	config.Connect, _ = b.Value(BackendDialer{}).(func(context.Context, string, string) (net.Conn, error))
 	if items, ok := v.List(); ok && len(items) == 1 {
 		v = items[0]
 	}

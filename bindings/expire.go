@@ -98,7 +98,7 @@ func newExpire(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		return nil, err
 	}
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		now := time.Now()
+		now := vr.Now()
 		maxAge := rule.seconds
 		if rule.modification {
 			stat := vr.Physical.Stat()

@@ -50,7 +50,7 @@ func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 
 func newFastCGIBackend(b *runtime.Builder, args runtime.Args) (*fastcgiBackend, error) {
 	var additions []environmentEntry
-	config, socket, err := readBackend(args.Value(0), optionReaders{"environment": environmentOption(&additions)})
+	config, socket, err := readBackend(b, args.Value(0), optionReaders{"environment": environmentOption(&additions)})
 	if err != nil {
 		return nil, err
 	}

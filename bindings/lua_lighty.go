@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -181,5 +180,5 @@ func hexDecode(s string) (string, error) {
 func urlEncode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 func lightyTime(c *runtime.Call, _ any) int {
-	return push(c, lua.LNumber(float64(time.Now().UnixNano())/1e9))
+	return push(c, lua.LNumber(float64(c.Now().UnixNano())/1e9))
 }

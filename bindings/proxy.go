@@ -36,7 +36,7 @@ type proxyUpstream struct {
 
 func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	upgrades := []string{"websocket"}
-	config, socket, err := readBackend(args.Value(0), optionReaders{"upgrade": stringsOption(&upgrades)})
+	config, socket, err := readBackend(b, args.Value(0), optionReaders{"upgrade": stringsOption(&upgrades)})
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type scgiBackend struct {
 
 func newSCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	var additions []environmentEntry
-	config, socket, err := readBackend(args.Value(0), optionReaders{"environment": environmentOption(&additions)})
+	config, socket, err := readBackend(b, args.Value(0), optionReaders{"environment": environmentOption(&additions)})
 	if err != nil {
 		return nil, err
 	}

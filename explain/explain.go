@@ -29,6 +29,7 @@ type Result struct {
 	// Body is the beginning of the body, and Length its length in bytes. Binary says that it
 	// is no text; it is left out then.
 	Body   string `json:"body"`
+	Bytes  []byte `json:"-"` // the same as it came
 	Length int64  `json:"length"`
 	Binary bool   `json:"binary,omitempty"`
 	Cut    string `json:"cut,omitempty"` // why the body broke off
@@ -71,6 +72,7 @@ func Run(ctx context.Context, p *runtime.Program, req Request, o Options) (*Resu
 		}
 	}
 	r.Length = body.length
+	r.Bytes = body.kept
 	if text, ok := body.text(); ok {
 		r.Body = text
 	} else {
@@ -119,7 +121,7 @@ func (b *beginning) text() (string, bool) {
 // the answer of another one back.
 func decision(steps []*runtime.Step) *Decision {
 	var claimed, failed *Decision
-	eachStep(steps, func(s *runtime.Step) {
+	EachStep(steps, func(s *runtime.Step) {
 		d := &Decision{Name: s.Name, File: s.File, Line: s.Line, Failed: s.Error, Reached: s.Reached}
 		if s.Error != "" {
 			failed = d
@@ -133,10 +135,10 @@ func decision(steps []*runtime.Step) *Decision {
 	return claimed
 }
 
-// eachStep calls f for every step, outer ones before inner ones.
-func eachStep(steps []*runtime.Step, f func(*runtime.Step)) {
+// EachStep calls f for every step, outer ones before inner ones.
+func EachStep(steps []*runtime.Step, f func(*runtime.Step)) {
 	for _, s := range steps {
 		f(s)
-		eachStep(s.Steps, f)
+		EachStep(s.Steps, f)
 	}
 }

@@ -36,6 +36,15 @@ func ParseHeader(s string) (runtime.Field, error) {
 	return runtime.Field{Name: name, Value: value}, nil
 }
 
+// ParseRemote reads the address of a client, "192.0.2.7" or "::1".
+func ParseRemote(s string) (netip.AddrPort, error) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is no address; expected one like 192.0.2.7 or ::1", s)
+	}
+	return netip.AddrPortFrom(addr, 40000), nil
+}
+
 // exchange is the front end of such a request.
 type exchange struct {
 	Request

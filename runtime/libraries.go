@@ -41,6 +41,7 @@ func (st *state) openLibraries() {
 		L.Call(1, 0)
 	}
 	luastring.Open(L, prog.maxString)
+	openClock(L, prog.now)
 	luaio.Open(L, st.heap.files())
 	st.openCompiler()
 	openCoroutines(L)

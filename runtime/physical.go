@@ -17,6 +17,7 @@ type Physical struct {
 	Path     string
 	PathInfo string
 
+	overlay  string // see [Config.Overlay]
 	stats    *statCache
 	stat     FileStat
 	statPath string
@@ -40,14 +41,25 @@ func (p *Physical) Map(docroot, path string) {
 // Stat looks at Path, once a request and path. Symbolic links are followed.
 func (p *Physical) Stat() FileStat {
 	if p.statPath != p.Path || p.Path == "" {
-		p.stat = p.stats.stat(p.Path)
+		p.stat = p.stats.stat(p.overlaid(p.Path))
 		p.statPath = p.Path
 	}
 	return p.stat
 }
 
 // StatOf looks at another file than Path, as [Physical.Stat] does.
-func (p *Physical) StatOf(name string) FileStat { return p.stats.stat(name) }
+func (p *Physical) StatOf(name string) FileStat { return p.stats.stat(p.overlaid(name)) }
+
+// overlaid returns where a file really is: in the overlay, if it is there.
+func (p *Physical) overlaid(name string) string {
+	if p.overlay == "" || !filepath.IsAbs(name) {
+		return name
+	}
+	if over := p.overlay + name; Stat(over).Exists {
+		return over
+	}
+	return name
+}
 
 // Stat looks at a file. A name with a trailing slash is only ever a directory.
 func Stat(name string) FileStat {
@@ -142,14 +154,18 @@ func below(root, name string) (string, error) {
 // is, unless it climbs with "..". Open does not wait for the other end of a FIFO: look at
 // what was opened before reading from it.
 func (p *Physical) Open() (*os.File, error) {
-	root := strings.TrimRight(p.DocRoot, "/")
-	if rest, ok := strings.CutPrefix(p.Path, root); ok && root != "" && (rest == "" || rest[0] == '/') {
-		return OpenBelow(p.DocRoot, p.Path)
+	docroot, path := p.DocRoot, p.overlaid(p.Path)
+	if path != p.Path {
+		docroot = p.overlay + docroot
 	}
-	if strings.IndexByte(p.Path, 0) >= 0 || climbs(p.Path) {
+	root := strings.TrimRight(docroot, "/")
+	if rest, ok := strings.CutPrefix(path, root); ok && root != "" && (rest == "" || rest[0] == '/') {
+		return OpenBelow(docroot, path)
+	}
+	if strings.IndexByte(path, 0) >= 0 || climbs(path) {
 		return nil, fmt.Errorf("%q: %w", p.Path, ErrOutside)
 	}
-	return openAlone(p.Path)
+	return openAlone(path)
 }
 
 // climbs reports whether a path has a segment "..".

@@ -51,6 +51,13 @@ type Config struct {
 	Host map[string]HostValue
 	// Values are values that modules look up with [Builder.Value].
 	Values map[any]any
+	// Now is the clock of expire, os.time, os.date and the like; nil means [time.Now].
+	// Timeouts do not depend on it.
+	Now func() time.Time
+	// Overlay is a directory whose files stand in the place of those with the same path
+	// below it: OVERLAY/srv/www/a for /srv/www/a. It is for tests; "" means none. What
+	// scripts open by themselves (io.open, user files of auth) is not looked for there.
+	Overlay string
 	// Inspect keeps the arguments of all calls for tools (see [Tree.Args], [Program.Setups]).
 	// Servers do without: it takes memory for each action and condition.
 	Inspect bool
@@ -90,6 +97,8 @@ type Program struct {
 	luaStats   atomic.Pointer[LuaStats] // nil unless somebody wants them
 	keepAlive  [2]OptionRef             // timeout and requests
 	background background
+	now        func() time.Time
+	overlay    string
 	oneByOne   bool        // no indexes: what tests compare the others with
 	inspection *inspection // nil unless somebody wants to look at the arguments
 
@@ -144,7 +153,10 @@ func newProgram(cfg Config) (*Program, error) {
 	p := &Program{
 		registry: reg, scripts: cfg.Scripts, log: cfg.Log, host: cfg.Host, values: cfg.Values,
 		luaLimits: luaLimits{cfg.LuaBudget, cfg.MaxLuaMemory}, maxString: cfg.MaxLuaString, concat: newConcat(cfg.MaxLuaString), maxBody: cfg.MaxBufferedBody,
-		limits: DefaultLimits(),
+		limits: DefaultLimits(), now: cfg.Now, overlay: cfg.Overlay,
+	}
+	if p.now == nil {
+		p.now = time.Now
 	}
 	if err := checkHost(cfg.Host); err != nil {
 		return nil, err

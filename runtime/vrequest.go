@@ -107,6 +107,9 @@ func (vr *VRequest) Log() *slog.Logger {
 // Program returns the program that runs the request.
 func (vr *VRequest) Program() *Program { return vr.prog }
 
+// Now is what the program's clock says; see [Config.Now].
+func (vr *VRequest) Now() time.Time { return vr.prog.now() }
+
 // IsHandled reports whether an action has claimed the request.
 func (vr *VRequest) IsHandled() bool { return vr.handled != unhandled }
 
@@ -210,7 +213,7 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 
 // startHead takes over what the exchange says of the request and its connection.
 func (vr *VRequest) startHead(ex Exchange) {
-	vr.Physical.stats = vr.prog.stats
+	vr.Physical.stats, vr.Physical.overlay = vr.prog.stats, vr.prog.overlay
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = ex.Connection()
 	vr.Con.useProxied()

@@ -14,6 +14,9 @@ type Config struct {
 	Network string // "unix" or "tcp"
 	Address string // as net.Dial takes it; see [ParseAddress]
 
+	// Connect makes the connections in place of a [net.Dialer]; nil is the rule.
+	Connect func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// ConnectTimeout limits connecting, name lookup included. 0 means 5 seconds.
 	ConnectTimeout time.Duration
 	// SendTimeout limits how long the backend may not take what is sent: it is the time for
@@ -61,9 +64,12 @@ func (c *Config) Keeps() bool { return !c.DisableKeepAlive && c.MaxIdle > 0 }
 // full, unless it is nil, is called once before it.
 func (c *Config) Dial(ctx context.Context, proto string, full func()) (net.Conn, error) {
 	deadline := time.Now().Add(c.ConnectTimeout)
-	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
+	connect := c.Connect
+	if connect == nil {
+		connect = (&net.Dialer{Deadline: deadline, KeepAlive: -1}).DialContext
+	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		nc, err := d.DialContext(ctx, c.Network, c.Address)
+		nc, err := connect(ctx, c.Network, c.Address)
 		if err == nil {
 			return nc, nil
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -102,11 +101,9 @@ func (f *explainFlags) request(args []string) (explain.Request, error) {
 		return req, err
 	}
 	if f.remote != "" {
-		addr, err := netip.ParseAddr(f.remote)
-		if err != nil {
-			return req, fmt.Errorf("--remote: %q is no address; expected one like 192.0.2.7 or ::1", f.remote)
+		if req.Remote, err = explain.ParseRemote(f.remote); err != nil {
+			return req, fmt.Errorf("--remote: %w", err)
 		}
-		req.Remote = netip.AddrPortFrom(addr, 40000)
 	}
 	return req, nil
 }

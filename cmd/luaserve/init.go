@@ -25,6 +25,7 @@ func (a *app) initCommand() *cobra.Command {
 		Long: `Write a site to begin with into a directory, the current one unless another is named:
 
   site.lua         its whole configuration, with comments
+  site_test.lua    its tests, for luaserve test
   htdocs/          a page
   .luarc.json      settings of lua-language-server
   lighty.d.lua     what scripts can use, for completion and hover texts in editors

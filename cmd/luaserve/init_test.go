@@ -18,7 +18,7 @@ func TestInit(t *testing.T) {
 	if got.code != exitOK || got.stderr != "" {
 		t.Fatalf("got %+v", got)
 	}
-	for _, name := range []string{"site.lua", "htdocs/index.html", ".luarc.json", "lighty.d.lua"} {
+	for _, name := range []string{"site.lua", "site_test.lua", "htdocs/index.html", ".luarc.json", "lighty.d.lua"} {
 		if path := filepath.Join(dir, name); !strings.Contains(got.stdout, path+"\n") {
 			t.Errorf("it does not say that it wrote %s:\n%s", path, got.stdout)
 		}
@@ -28,6 +28,9 @@ func TestInit(t *testing.T) {
 	}
 	if got := luaserve(t, dir, "check", "site.lua"); got != (result{exitOK, "site.lua: ok\n", ""}) {
 		t.Errorf("check: %+v", got)
+	}
+	if got := luaserve(t, dir, "test", "--min-coverage", "60"); got.code != exitOK || !strings.Contains(got.stdout, "site_test.lua: 4 passed") {
+		t.Errorf("test: %+v", got)
 	}
 	p := start(t, nil, "run", script, "--listen", "127.0.0.1:0")
 	for _, c := range []struct {

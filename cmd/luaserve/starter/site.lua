@@ -3,6 +3,8 @@
 --
 --   luaserve run --watch site.lua     serve it, and load it again when it is changed
 --   luaserve check site.lua           say what is wrong with it
+--   luaserve test                     run the tests in site_test.lua
+--   luaserve explain site.lua http://localhost/hello     tell which rules take a request
 --   luaserve doc redirect             explain a name
 --
 -- Editors with lua-language-server complete and explain the names: lighty.d.lua tells them.
