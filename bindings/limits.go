@@ -51,6 +51,8 @@ func limitEntries() []entry[runtime.Limits] {
 			func(l *runtime.Limits) *int { return &l.TargetBytes }),
 		countEntry("body_bytes", "length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already",
 			func(l *runtime.Limits) *int64 { return &l.BodyBytes }),
+		countEntry("body_rate", "bytes a second that a request body must have on average, not counting the first body_timeout, and time in which nobody reads; a slower one ends as if it had stopped",
+			func(l *runtime.Limits) *int64 { return &l.BodyRate }),
 		countEntry("connections", "number of connections at a time, over all listeners. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most",
 			func(l *runtime.Limits) *int { return &l.Connections }),
 		countEntry("connections_per_ip", "the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts",

@@ -2009,6 +2009,7 @@ function setup.listen(address, ...) end
 ---  - `header_count`: number of header fields; beyond it the answer is 431 (100)
 ---  - `target_bytes`: length of the request target, path and query, in bytes; beyond it the answer is 414 (8192)
 ---  - `body_bytes`: length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already (10737418240)
+---  - `body_rate`: bytes a second that a request body must have on average, not counting the first body_timeout, and time in which nobody reads; a slower one ends as if it had stopped (100)
 ---  - `connections`: number of connections at a time, over all listeners. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most (no limit)
 ---  - `connections_per_ip`: the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts (no limit)
 ---  - `header_timeout`: seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds (20)

@@ -8,6 +8,7 @@ type Limits struct {
 	HeaderCount int   // number of its fields
 	TargetBytes int   // length of the request target
 	BodyBytes   int64 // length of a request body
+	BodyRate    int64 // bytes a second that a request body must have on average; 0 is no limit
 
 	Connections      int // at a time, over all listeners; 0 is no limit
 	ConnectionsPerIP int // those of one address, of one /64 with IPv6; 0 is no limit
@@ -21,7 +22,31 @@ type Limits struct {
 // DefaultLimits returns the limits of a script that sets none.
 func DefaultLimits() Limits {
 	return Limits{
-		HeaderBytes: 64 << 10, HeaderCount: 100, TargetBytes: 8 << 10, BodyBytes: 10 << 30,
+		HeaderBytes: 64 << 10, HeaderCount: 100, TargetBytes: 8 << 10, BodyBytes: 10 << 30, BodyRate: 100,
 		HeaderTimeout: 20 * time.Second, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 75 * time.Second,
 	}
+}
+
+// Patience says how long to wait for the next bytes of one request body: BodyTimeout, but in
+// all only for as long as the body keeps to BodyRate. A client that sends a byte now and then
+// would occupy an application for ever. What does not count is the time in which nobody reads.
+type Patience struct {
+	waited time.Duration
+	came   int64
+}
+
+// Left returns how long to wait; it may be negative.
+func (p *Patience) Left(l *Limits) time.Duration {
+	if l.BodyRate == 0 {
+		return l.BodyTimeout
+	}
+	const years = 1e9 // seconds, so that nothing overflows
+	earned := time.Duration(min(p.came/l.BodyRate, years)) * time.Second
+	return min(l.BodyTimeout, l.BodyTimeout+earned-p.waited)
+}
+
+// Spend notes that n bytes came, and how long they were waited for.
+func (p *Patience) Spend(waited time.Duration, n int) {
+	p.waited += waited
+	p.came += int64(n)
 }

@@ -181,7 +181,7 @@ func (s *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		runtime.NetHTTP(refuse, s.log).ServeHTTP(paced, r)
 		return
 	}
-	r.Body = &pacedBody{r.Body, paced, limits.BodyTimeout, limits.BodyBytes}
+	r.Body = &pacedBody{ReadCloser: r.Body, pace: paced, limits: limits, left: limits.BodyBytes}
 	s.handler.ServeHTTP(paced, r)
 }
 
@@ -257,18 +257,21 @@ func (p *pacedWriter) end() {
 // pacedBody is a request body that must make progress while somebody reads it, and has an end.
 type pacedBody struct {
 	io.ReadCloser
-	pace     *pacedWriter
-	progress time.Duration
-	left     int64 // bytes that it may still have
+	pace   *pacedWriter
+	limits *runtime.Limits
+	left   int64 // bytes that it may still have
+	spent  runtime.Patience
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return 0, runtime.ErrBodyTooLarge
 	}
-	b.pace.setReadDeadline(time.Now().Add(b.progress))
+	began := time.Now()
+	b.pace.setReadDeadline(began.Add(b.spent.Left(b.limits)))
 	defer b.pace.setReadDeadline(time.Time{})
 	n, err := b.ReadCloser.Read(p)
+	b.spent.Spend(time.Since(began), n)
 	if b.left -= int64(n); b.left < 0 {
 		return n + int(b.left), runtime.ErrBodyTooLarge
 	}

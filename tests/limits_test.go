@@ -113,6 +113,49 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// A body that comes a byte at a time does not last for ever; one that keeps to the rate may take
+// its time.
+func TestTricklingBody(t *testing.T) {
+	r, ca, _ := startLimited(t, "body_timeout = 0.3, body_rate = 1000")
+	for _, framing := range []string{"Content-Length: 100000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n10000\r\n"} {
+		eachTransport(t, r, ca, func(t *testing.T, c net.Conn) {
+			if got := trickle(c, "POST / HTTP/1.1\r\nHost: a\r\n"+framing, "x"); !strings.HasPrefix(got, "HTTP/1.1 408 ") {
+				t.Errorf("%q: got %q", framing, got)
+			}
+		})
+	}
+	tickle := func(piece string) io.ReadCloser {
+		body, w := io.Pipe()
+		go func() {
+			for range 100 {
+				if _, err := io.WriteString(w, piece); err != nil {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			w.Close()
+		}()
+		return body
+	}
+	client := tlsClient(t, r.addr(1), trusting(ca.Pool()), true)
+	for piece, want := range map[string]int{"x": http.StatusRequestTimeout, strings.Repeat("x", 500): http.StatusOK} {
+		resp, err := client.Post("https://site.example/", "", tickle(piece))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("pieces of %d bytes: got %s, want %d", len(piece), resp.Status, want)
+		}
+	}
+	resp, err := http.Post("http://"+r.addr(0), "", tickle(strings.Repeat("x", 500)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("a body at the rate: got %s", resp.Status)
+	}
+}
+
 // A client that takes nothing of an answer is cut off before it has all.
 func TestSlowReader(t *testing.T) {
 	r, ca, _ := startLimited(t, "write_timeout = 0.3")

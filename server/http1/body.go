@@ -24,6 +24,7 @@ type body struct {
 	broken  bool // where the body goes on is not known any more
 	err     error
 	total   int64
+	pace    runtime.Patience
 	over    atomic.Bool // stop waits for the reader
 	expects bool        // the request has Expect: 100-continue
 

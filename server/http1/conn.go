@@ -196,27 +196,34 @@ func (c *conn) read(p []byte) (int, error) {
 		c.r += n
 		return n, nil
 	}
-	if err := c.await(); err != nil {
+	began, err := c.await()
+	if err != nil {
 		return 0, err
 	}
-	return c.rwc.Read(p)
+	n, err := c.rwc.Read(p)
+	c.body.pace.Spend(time.Since(began), n)
+	return n, err
 }
 
 // await sets the deadline for the next bytes of the body, unless that is stopped.
-func (c *conn) await() error {
-	c.rwc.SetReadDeadline(time.Now().Add(c.limits.BodyTimeout))
+func (c *conn) await() (began time.Time, err error) {
+	began = time.Now()
+	c.rwc.SetReadDeadline(began.Add(c.body.pace.Left(c.limits)))
 	if c.body.over.Load() {
-		return errOver
+		return began, errOver
 	}
-	return nil
+	return began, nil
 }
 
 func (c *conn) readByte() (byte, error) {
 	if c.r == c.w {
-		if err := c.await(); err != nil {
+		began, err := c.await()
+		if err != nil {
 			return 0, err
 		}
-		if err := c.fill(); err != nil {
+		err = c.fill()
+		c.body.pace.Spend(time.Since(began), c.w-c.r)
+		if err != nil {
 			return 0, err
 		}
 	}
