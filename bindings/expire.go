@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"luaserve/runtime"
@@ -97,6 +98,7 @@ func newExpire(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err != nil {
 		return nil, err
 	}
+	var last atomic.Pointer[expireTexts]
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		now := vr.Now()
 		maxAge := rule.seconds
@@ -107,9 +109,24 @@ func newExpire(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 			}
 			maxAge = max(stat.ModTime.Unix()+rule.seconds-now.Unix(), 0)
 		}
-		expires := now.Add(time.Duration(maxAge) * time.Second)
-		vr.Response.Header.Set("Expires", expires.UTC().Format(http.TimeFormat))
-		vr.Response.Header.Append("Cache-Control", "max-age="+strconv.FormatInt(maxAge, 10))
+		texts := last.Load()
+		if expires := now.Unix() + maxAge; texts == nil || texts.at != expires || texts.maxAge != maxAge {
+			texts = newExpireTexts(expires, maxAge)
+			last.Store(texts)
+		}
+		vr.Response.Header.Set("Expires", texts.expires)
+		vr.Response.Header.Append("Cache-Control", texts.cacheControl)
 		return nil
 	}), nil
+}
+
+// expireTexts are the fields for an end in seconds since 1970, which are the same for many
+// requests.
+type expireTexts struct {
+	at, maxAge            int64
+	expires, cacheControl string
+}
+
+func newExpireTexts(at, maxAge int64) *expireTexts {
+	return &expireTexts{at, maxAge, time.Unix(at, 0).UTC().Format(http.TimeFormat), "max-age=" + strconv.FormatInt(maxAge, 10)}
 }

@@ -53,6 +53,25 @@ func checkString(c *runtime.Call, n int) string {
 	return s
 }
 
+// fieldText returns the value that is written to a field, a string or a number.
+func fieldText(c *runtime.Call, value lua.LValue) string {
+	s, ok := textOf(value)
+	if !ok {
+		typeError(c, 3, "string")
+	}
+	return s
+}
+
+// fieldInteger returns the value that is written to a field, a number or a string that is
+// one, without its fraction.
+func fieldInteger(c *runtime.Call, value lua.LValue) int {
+	f, ok := numberOf(value)
+	if !ok {
+		typeError(c, 3, "number")
+	}
+	return clampInt(f)
+}
+
 // checkInteger returns argument n, a number or a string that is one, without its fraction.
 func checkInteger(c *runtime.Call, n int) int {
 	f, ok := numberOf(c.L.Get(n))
@@ -121,7 +140,7 @@ func push(c *runtime.Call, results ...lua.LValue) int {
 // logMethod makes a method that writes its arguments to the log; the first of them is at
 // index from.
 func logMethod(name string, level slog.Level, from int, doc string) runtime.Method {
-	return runtime.Method{Name: name, Args: "...", Doc: doc, Run: func(c *runtime.Call, _ any) int {
+	return runtime.Method{Name: name, Args: "...", Doc: doc, Leaf: true, Run: func(c *runtime.Call, _ any) int {
 		writeLog(c, level, joinArgs(c, from))
 		return 0
 	}}

@@ -23,7 +23,7 @@ func newChunkQueueObject() *runtime.Object {
 		Name: "chunkqueue",
 		Doc:  "A queue of pieces of a body: bytes, files, and streams that are still coming. #queue is the number of bytes in it once all of it has come.",
 		Fields: []runtime.Attribute{
-			{Name: "is_closed", Type: "boolean", Doc: "Whether nothing will be added any more.",
+			{Name: "is_closed", Type: "boolean", Doc: "Whether nothing will be added any more.", Leaf: true,
 				Get: func(_ *runtime.Call, self any) lua.LValue {
 					return lua.LBool(self.(*runtime.ChunkQueue).IsClosed())
 				},
@@ -33,7 +33,7 @@ func newChunkQueueObject() *runtime.Object {
 				}},
 		},
 		Methods: []runtime.Method{
-			{Name: "add", Args: "data: string|number|table", Doc: "Appends a string or a number; or a file that must be below a directory, add { filename = file, root = directory }.", Run: queueAdd},
+			{Name: "add", Args: "data: string|number|table", Doc: "Appends a string or a number; or a file that must be below a directory, add { filename = file, root = directory }.", Run: queueAdd, Leaf: true},
 			{Name: "add_file", Args: "filename: string, [start: integer], [length: integer]", Doc: "Appends a file, or a part of it in bytes.",
 				Run: func(c *runtime.Call, self any) int { return queueAddFile(c, self, false) }},
 			{Name: "add_temp_file", Args: "filename: string, [start: integer], [length: integer]", Doc: "Appends a file, or a part of it, and deletes it.",

@@ -13,11 +13,11 @@ var connectionObject = &runtime.Object{
 	Name: "coninfo",
 	Doc:  "The connection that the request came on.",
 	Fields: []runtime.Attribute{
-		{Name: "local", Type: "string", Doc: "Address that the client connected to, without the port.",
+		{Name: "local", Type: "string", Doc: "Address that the client connected to, without the port.", Leaf: true,
 			Get: func(_ *runtime.Call, self any) lua.LValue {
 				return addressText(self.(*runtime.Connection).Local)
 			}},
-		{Name: "remote", Type: "string", Doc: "Address of the client, without the port.",
+		{Name: "remote", Type: "string", Doc: "Address of the client, without the port.", Leaf: true,
 			Get: func(_ *runtime.Call, self any) lua.LValue {
 				return addressText(self.(*runtime.Connection).Remote)
 			}},

@@ -14,12 +14,12 @@ var environmentObject = &runtime.Object{
 	Name: "environment",
 	Doc:  "The environment that backends are given in addition to the CGI variables. Entries are read and written like those of a table, unless they have the name of a method.",
 	Methods: []runtime.Method{
-		{Name: "get", Args: "name: string", Returns: "string|nil", Doc: "Returns an entry, nil when there is none.", Run: envGet},
-		{Name: "set", Args: "name: string, value: string|nil", Doc: "Sets an entry; nil removes it.", Run: envSet},
-		{Name: "unset", Args: "name: string", Doc: "Removes an entry.", Run: envUnset},
-		{Name: "weak_set", Args: "name: string, value: string", Doc: "Sets an entry unless there is one.", Run: envWeakSet},
+		{Name: "get", Args: "name: string", Returns: "string|nil", Doc: "Returns an entry, nil when there is none.", Run: envGet, Leaf: true},
+		{Name: "set", Args: "name: string, value: string|nil", Doc: "Sets an entry; nil removes it.", Run: envSet, Leaf: true},
+		{Name: "unset", Args: "name: string", Doc: "Removes an entry.", Run: envUnset, Leaf: true},
+		{Name: "weak_set", Args: "name: string, value: string", Doc: "Sets an entry unless there is one.", Run: envWeakSet, Leaf: true},
 		{Name: "pairs", Returns: "function", Doc: "Iterates over all entries: for name, value in env:pairs() do.", Run: envPairs},
-		{Name: "clear", Doc: "Removes all entries.", Run: envClear},
+		{Name: "clear", Doc: "Removes all entries.", Run: envClear, Leaf: true},
 	},
 	Index: func(_ *runtime.Call, self any, key lua.LValue) lua.LValue {
 		return envLookup(self.(*runtime.Environment), key)
@@ -27,6 +27,7 @@ var environmentObject = &runtime.Object{
 	NewIndex: func(c *runtime.Call, self any, key, value lua.LValue) {
 		envStore(c, self.(*runtime.Environment), key, value)
 	},
+	Leaf: true,
 }
 
 func envLookup(e *runtime.Environment, key lua.LValue) lua.LValue {

@@ -13,14 +13,14 @@ var headersObject = &runtime.Object{
 	Name: "headers",
 	Doc:  "A list of header fields; order, duplicates and the case of names are kept, and names are compared without case. Fields are read and written like those of a table, unless they have the name of a method.",
 	Methods: []runtime.Method{
-		{Name: "get", Args: "name: string", Returns: "string", Doc: `Returns the values of all fields of this name, joined with ", "; "" when there is none.`, Run: headersGet},
-		{Name: "set", Args: "name: string, value: string|number|nil", Doc: "Replaces all fields of this name by one; nil removes them.", Run: headersSet},
-		{Name: "append", Args: "name: string, value: string|number", Doc: `Appends ", value" to the last field of this name, or adds one.`, Run: headersAdd((*runtime.Header).Append)},
-		{Name: "insert", Args: "name: string, value: string|number", Doc: "Adds a field at the end.", Run: headersAdd((*runtime.Header).Insert)},
-		{Name: "unset", Args: "name: string", Doc: "Removes all fields of this name.", Run: headersUnset},
+		{Name: "get", Args: "name: string", Returns: "string", Doc: `Returns the values of all fields of this name, joined with ", "; "" when there is none.`, Run: headersGet, Leaf: true},
+		{Name: "set", Args: "name: string, value: string|number|nil", Doc: "Replaces all fields of this name by one; nil removes them.", Run: headersSet, Leaf: true},
+		{Name: "append", Args: "name: string, value: string|number", Doc: `Appends ", value" to the last field of this name, or adds one.`, Run: headersAdd((*runtime.Header).Append), Leaf: true},
+		{Name: "insert", Args: "name: string, value: string|number", Doc: "Adds a field at the end.", Run: headersAdd((*runtime.Header).Insert), Leaf: true},
+		{Name: "unset", Args: "name: string", Doc: "Removes all fields of this name.", Run: headersUnset, Leaf: true},
 		{Name: "pairs", Returns: "function", Doc: "Iterates over all fields: for name, value in headers:pairs() do.", Run: headersPairs},
 		{Name: "list", Args: "name: string", Returns: "function", Doc: "Iterates over all fields of this name.", Run: headersPairs},
-		{Name: "clear", Doc: "Removes all fields.", Run: headersClear},
+		{Name: "clear", Doc: "Removes all fields.", Run: headersClear, Leaf: true},
 	},
 	Index: func(_ *runtime.Call, self any, key lua.LValue) lua.LValue {
 		if name, ok := textOf(key); ok {
@@ -31,6 +31,7 @@ var headersObject = &runtime.Object{
 	NewIndex: func(c *runtime.Call, self any, key, value lua.LValue) {
 		headersStore(c, self.(*runtime.Header), key, value)
 	},
+	Leaf: true,
 }
 
 // headersStore sets or removes fields. A value that is no text changes nothing.

@@ -20,11 +20,11 @@ var physicalObject = &runtime.Object{
 }
 
 func physicalField(name, doc string, field func(*runtime.Physical) *string) runtime.Attribute {
-	return runtime.Attribute{Name: name, Type: "string", Doc: doc,
+	return runtime.Attribute{Name: name, Type: "string", Doc: doc, Leaf: true,
 		Get: func(_ *runtime.Call, self any) lua.LValue { return lua.LString(*field(self.(*runtime.Physical))) },
-		Set: func(c *runtime.Call, self any, _ lua.LValue) {
+		Set: func(c *runtime.Call, self any, value lua.LValue) {
 			c.Guard("vr.phys")
-			text := checkString(c, 3)
+			text := fieldText(c, value)
 			if strings.IndexByte(text, 0) >= 0 {
 				c.Errorf("physical.%s must not have a NUL in it: %q", name, text)
 			}

@@ -37,14 +37,14 @@ var statObject = &runtime.Object{
 }
 
 func fileKind(name, doc string, kind uint32) runtime.Attribute {
-	return runtime.Attribute{Name: name, Type: "boolean", Doc: doc,
+	return runtime.Attribute{Name: name, Type: "boolean", Doc: doc, Leaf: true,
 		Get: func(_ *runtime.Call, self any) lua.LValue {
 			return lua.LBool(uint32(self.(*syscall.Stat_t).Mode)&syscall.S_IFMT == kind)
 		}}
 }
 
 func fileNumber(name, doc string, get func(*syscall.Stat_t) int64) runtime.Attribute {
-	return runtime.Attribute{Name: name, Type: "number", Doc: doc,
+	return runtime.Attribute{Name: name, Type: "number", Doc: doc, Leaf: true,
 		Get: func(_ *runtime.Call, self any) lua.LValue {
 			return lua.LNumber(get(self.(*syscall.Stat_t)))
 		}}

@@ -136,7 +136,9 @@ func (st *state) runOn(c *call) {
 		th = c.thread
 	}
 	st.L.G.CurrentThread = th
-	for ctx := st.dog.context(); th != nil; th = th.Parent {
-		th.SetContext(ctx)
+	for ctx := st.dog.ctx; th != nil; th = th.Parent {
+		if th.Context() != ctx {
+			th.SetContext(ctx)
+		}
 	}
 }

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	lua "github.com/yuin/gopher-lua"
+
+	"luaserve/runtime/luafast"
 )
 
 // What globals mean in a script (lighttpd2, "Lua API"):
@@ -19,11 +21,13 @@ const reqGlobal = "REQ"
 
 func (st *state) installEnvironment() {
 	st.envMeta.RawSetString("__index", st.base)
-	newGlobal := st.L.NewFunction(st.newGlobal)
-	st.metas.RawSetString("newglobal", newGlobal)
-	st.envMeta.RawSetString("__newindex", newGlobal)
+	st.newGlobal = st.L.NewFunction(st.setNewGlobal)
+	st.metas.RawSetString("newglobal", st.newGlobal)
+	st.envMeta.RawSetString("__newindex", st.newGlobal)
 	meta := st.L.NewTable()
-	meta.RawSetString("__index", st.L.NewFunction(st.missingGlobal))
+	missing := st.L.NewFunction(st.missingGlobal)
+	st.fast.AddLeaf(missing, luafast.LeafAny)
+	meta.RawSetString("__index", missing)
 	st.metas.RawSetString("base", meta)
 	st.base.Metatable = meta
 }
@@ -38,8 +42,8 @@ func (st *state) cleanEnvironment() {
 	}
 }
 
-// newGlobal gives the running handler a table for its globals when it sets the first one.
-func (st *state) newGlobal(L *lua.LState) int {
+// setNewGlobal gives the running handler a table for its globals when it sets the first one.
+func (st *state) setNewGlobal(L *lua.LState) int {
 	key, value := L.Get(2), L.Get(3)
 	c := st.current
 	if c == nil {
@@ -70,19 +74,22 @@ func (st *state) missingGlobal(L *lua.LState) int {
 // showGlobals makes the globals of a call the visible ones.
 func (st *state) showGlobals(c *call) {
 	if globals := c.pin.globals(c.handler); globals != nil {
-		st.useGlobals(globals)
+		st.useGlobals(globals, globals)
 		return
 	}
-	st.envMeta.RawSetString("__index", st.base)
-	st.envMeta.RawSetString("__newindex", st.newGlobalFunc())
+	st.useGlobals(st.base, st.newGlobal)
 }
 
-func (st *state) useGlobals(globals *lua.LTable) {
-	st.envMeta.RawSetString("__index", globals)
-	st.envMeta.RawSetString("__newindex", globals)
+// useGlobals has globals read and written elsewhere. It writes only what changes, which
+// costs more than to look.
+func (st *state) useGlobals(index, newIndex lua.LValue) {
+	if st.envMeta.RawGetString("__index") != index {
+		st.envMeta.RawSetString("__index", index)
+	}
+	if st.envMeta.RawGetString("__newindex") != newIndex {
+		st.envMeta.RawSetString("__newindex", newIndex)
+	}
 }
-
-func (st *state) newGlobalFunc() lua.LValue { return st.metas.RawGetString("newglobal") }
 
 // pin ties a request to the state that it first entered: its REQ table, its globals and
 // the Lua objects that stand for it live there.
@@ -92,6 +99,10 @@ type pin struct {
 	reqTab  *lua.LTable
 	scopes  []scope
 	objects []objectRef
+	made    *state // the state that the unused ones among them fit
+	escaped bool   // Lua may have kept one of the objects
+	usual   call   // the memory of a call; another one is made where calls are within each other
+	busy    bool   // a call has it
 }
 
 type scope struct {
@@ -107,9 +118,16 @@ func (vr *VRequest) pinTo(h *heap) *pin {
 			return p
 		}
 	}
-	p := &pin{vr: vr, state: vr.parentState(h)}
+	p := &vr.firstPin
+	if len(vr.pins) > 0 {
+		p = &pin{}
+	}
+	p.vr, p.state = vr, vr.parentState(h)
 	if p.state == nil {
 		p.state = h.pick()
+	}
+	if vr.pins == nil {
+		vr.pins = vr.pinSpace[:0]
 	}
 	vr.pins = append(vr.pins, p)
 	return p
@@ -161,12 +179,39 @@ func (p *pin) setGlobals(handler any, globals *lua.LTable) {
 	p.scopes = append(p.scopes, scope{handler, globals})
 }
 
-// release cuts the Lua objects of the request from it: a script that kept one gets an
-// error, not another request.
-func (p *pin) release() {
-	p.state.mu.Lock()
-	for _, o := range p.objects {
-		o.data.Value = nil
+// call runs a function of the state for the request and returns its result; handler is whose
+// globals it has.
+func (p *pin) call(handler any, fn, arg lua.LValue) (lua.LValue, error) {
+	c := &p.usual
+	if p.busy {
+		c = &call{}
+	} else {
+		p.busy = true
+		defer func() { *c, p.busy = call{}, false }()
 	}
-	p.state.mu.Unlock()
+	c.vr, c.pin, c.handler = p.vr, p, handler
+	results, err := p.state.call(c, fn, 1, arg)
+	if err != nil {
+		return lua.LNil, err
+	}
+	return results[0], nil
+}
+
+// release cuts the Lua objects of the request from it: a script that kept one gets an
+// error, not another request. Those that no script can have are used again.
+func (p *pin) release() {
+	if p.escaped {
+		p.state.mu.Lock()
+		for _, o := range p.objects {
+			o.data.Value = nil
+		}
+		p.state.mu.Unlock()
+		clear(p.objects)
+		p.objects = p.objects[:0]
+	}
+	for i := range p.objects {
+		p.objects[i].self, p.objects[i].data.Value = nil, nil
+	}
+	clear(p.scopes)
+	*p = pin{objects: p.objects, made: p.state, scopes: p.scopes[:0]}
 }

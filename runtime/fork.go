@@ -50,7 +50,7 @@ func (from *state) fork(roots []lua.LValue) *state {
 			c.fill(c.tables[t], t)
 		}
 	}
-	for _, of := range []lua.LValue{lua.LNil, lua.LTrue, lua.LNumber(0), lua.LString(""), from.L, from.newGlobalFunc()} {
+	for _, of := range []lua.LValue{lua.LNil, lua.LTrue, lua.LNumber(0), lua.LString(""), from.L, from.newGlobal} {
 		c.typeMetatable(of)
 	}
 	to.roots = make([]lua.LValue, len(roots))

@@ -152,17 +152,29 @@ func ValidFieldName(name string) bool {
 	if name == "" {
 		return false
 	}
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+	for i := range len(name) {
+		if !tokenBytes[name[i]] {
 			return false
 		}
 	}
 	return true
 }
 
+// tokenBytes are the bytes of a token.
+var tokenBytes = func() (set [256]bool) {
+	for c := byte('!'); c < 0x7f; c++ {
+		set[c] = strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) < 0
+	}
+	return set
+}()
+
 // ValidFieldValue reports whether value may be sent in a header: CR, LF and NUL would end
 // the field or be cut by somebody on the way (RFC 9110, 5.5).
 func ValidFieldValue(value string) bool {
-	return !strings.ContainsAny(value, "\r\n\x00")
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && (c == '\r' || c == '\n' || c == 0) {
+			return false
+		}
+	}
+	return true
 }

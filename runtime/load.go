@@ -82,7 +82,7 @@ func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
 	meta.RawSetString("__index", st.L.NewFunction(st.bareName))
 	globals.Metatable = meta
 	outerIndex, outerNew := st.envMeta.RawGetString("__index"), st.envMeta.RawGetString("__newindex")
-	st.useGlobals(globals)
+	st.useGlobals(globals, globals)
 	defer func() {
 		st.envMeta.RawSetString("__index", outerIndex)
 		st.envMeta.RawSetString("__newindex", outerNew)
@@ -115,12 +115,14 @@ func (l *load) watch() {
 	if !l.mayUseSetups { // a request waits for a handler file
 		limits = l.prog.luaLimits
 	}
-	l.st.dog.start(limits, 0, nil)
-	l.st.L.SetContext(l.st.dog.context())
+	l.st.dog.setLimits(limits)
+	l.st.dog.start(0, true, nil)
+	l.st.L.SetContext(l.st.dog.ctx)
 }
 
 func (l *load) unwatch() {
 	l.st.dog.stop()
+	l.st.dog.setLimits(l.prog.luaLimits)
 	l.st.L.RemoveContext()
 }
 

@@ -77,11 +77,11 @@ func (f *luaFunction) call(vr *VRequest, pin *pin) (int, error) {
 	} else if f.state != st {
 		return 0, fmt.Errorf("the function belongs to another Lua state")
 	}
-	results, err := st.call(&call{vr: vr, pin: pin, handler: f}, fn, 1, pin.vrObject())
+	result, err := pin.call(f, fn, pin.vrObject())
 	if err != nil {
 		return 0, err
 	}
-	return handlerResult(results[0]), nil
+	return handlerResult(result), nil
 }
 
 // handlerResult is what lua_tointeger makes of a return value: 0 for what is no number.

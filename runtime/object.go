@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"luaserve/runtime/luafast"
 )
 
 // Object describes one kind of Lua object that scripts handle at request time: vr, a
@@ -27,6 +29,8 @@ type Object struct {
 	// names are errors.
 	Index    func(c *Call, self any, key lua.LValue) lua.LValue
 	NewIndex func(c *Call, self any, key, value lua.LValue)
+	// Leaf says that Index and NewIndex are leaf functions, see [Method.Leaf].
+	Leaf bool
 	// Len serves the # operator; nil: there is none.
 	Len func(c *Call, self any) int
 }
@@ -38,6 +42,7 @@ type Attribute struct {
 	Doc  string
 	Get  func(c *Call, self any) lua.LValue
 	Set  func(c *Call, self any, value lua.LValue) // nil: read only
+	Leaf bool                                      // Get and Set are leaf functions, see [Method.Leaf]
 }
 
 // Method is one method of an Object. The arguments are at 2 and up of c.L's stack;
@@ -49,6 +54,12 @@ type Method struct {
 	Doc     string
 	Bare    bool // of an object with a Global: a global function too, such as print
 	Run     func(c *Call, self any) int
+	// Leaf says that Run is a leaf function when its arguments are strings, numbers, booleans
+	// or nil: if it raises an error, it does so before it changes anything; it does not wait,
+	// does not call Lua, does not look at the calls that are running, and keeps neither c nor
+	// the object. It may be called without a call frame, and once more when it raised an error:
+	// handlers that call nothing else never enter gopher-lua's virtual machine.
+	Leaf bool
 }
 
 // Call is what Go code that Lua calls gets to know: the Lua thread and the request.
@@ -58,6 +69,7 @@ type Call struct {
 	st *state
 }
 
+// objectRef is a Lua object that stands for self, or for nothing yet when that is nil.
 type objectRef struct {
 	object *Object
 	self   any
@@ -107,14 +119,20 @@ func (c *Call) Object(o *Object, self any) lua.LValue {
 
 func (p *pin) object(o *Object, self any) *lua.LUserData {
 	for i := range p.objects {
-		if p.objects[i].object == o && p.objects[i].self == self {
-			return p.objects[i].data
+		ref := &p.objects[i]
+		if ref.object != o {
+			continue
+		}
+		if ref.self == nil { // of a request before
+			ref.self, ref.data.Value = self, self
+			if p.made != p.state {
+				ref.data.Env, ref.data.Metatable = p.state.env, p.state.metatables[o]
+			}
+		}
+		if ref.self == self {
+			return ref.data
 		}
 	}
-	return p.newObject(o, self)
-}
-
-func (p *pin) newObject(o *Object, self any) *lua.LUserData {
 	data := &lua.LUserData{Value: self, Env: p.state.env, Metatable: p.state.metatables[o]}
 	p.objects = append(p.objects, objectRef{o, self, data})
 	return data
@@ -149,6 +167,18 @@ func (st *state) newCall(L *lua.LState) *Call {
 	return c
 }
 
+// callOf returns what a method is given.
+func (st *state) callOf(m *Method, L *lua.LState) *Call {
+	if !m.Leaf {
+		return st.newCall(L)
+	}
+	st.leaf.L, st.leaf.VR = L, nil
+	if st.current != nil {
+		st.leaf.VR = st.current.vr
+	}
+	return &st.leaf
+}
+
 // installObjects makes a metatable for every object of the modules.
 func (st *state) installObjects() {
 	for _, o := range st.heap.prog.registry.objects {
@@ -174,17 +204,24 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 	for i := range o.Methods {
 		m := &o.Methods[i]
 		fn := st.L.NewFunction(func(L *lua.LState) int {
+			c := st.callOf(m, L)
 			if o.Global != "" {
-				return m.Run(st.newCall(L), nil)
+				return m.Run(c, nil)
 			}
-			return m.Run(st.newCall(L), st.self(L, mt, o, m.Name))
+			return m.Run(c, st.self(L, mt, o, m.Name))
 		})
+		if m.Leaf && o.Global != "" {
+			st.fast.AddLeaf(fn, luafast.LeafPlain)
+		} else if m.Leaf {
+			st.fast.AddLeaf(fn, luafast.LeafMethod)
+		}
 		methods[m.Name] = fn
 		if m.Bare {
 			st.base.RawSetString(m.Name, fn)
 		}
 		methodTable.RawSetString(m.Name, fn)
 	}
+	st.fast.AddObject(mt, st.fastObject(o, methods))
 	mt.RawSetString("methods", methodTable) // only so that a forked state finds them in the same place
 	mt.RawSetString("__index", st.L.NewFunction(func(L *lua.LState) int {
 		self := st.self(L, mt, o, "index")
@@ -230,6 +267,29 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 		return 1
 	}))
 	mt.RawSetString("__metatable", lua.LFalse)
+}
+
+// fastObject describes what needs no call frame of an object.
+func (st *state) fastObject(o *Object, methods map[string]*lua.LFunction) *luafast.Object {
+	out := &luafast.Object{Methods: methods, Fields: map[string]luafast.Field{}}
+	c := &st.leaf
+	for _, f := range o.Fields {
+		var field luafast.Field
+		if f.Leaf {
+			field.Get = func(self any) lua.LValue { return f.Get(c, self) }
+		}
+		if f.Leaf && f.Set != nil {
+			field.Set = func(self any, value lua.LValue) { f.Set(c, self, value) }
+		}
+		out.Fields[f.Name] = field
+	}
+	if o.Leaf && o.Index != nil {
+		out.Index = func(self any, key lua.LValue) lua.LValue { return o.Index(c, self, key) }
+	}
+	if o.Leaf && o.NewIndex != nil {
+		out.NewIndex = func(self any, key, value lua.LValue) { o.NewIndex(c, self, key, value) }
+	}
+	return out
 }
 
 // beginsName reports whether what is behind the global of o may be the rest of an action's

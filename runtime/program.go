@@ -248,7 +248,7 @@ func (l *load) finish(states int) {
 	st, h := l.st, l.st.heap
 	st.builder = st.builder.forState(st)
 	st.envMeta.RawSetString("__index", st.base)
-	st.envMeta.RawSetString("__newindex", st.newGlobalFunc())
+	st.envMeta.RawSetString("__newindex", st.newGlobal)
 	if len(h.roots) == 0 {
 		st.close()
 		return

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"luaserve/runtime/luafast"
+	"luaserve/runtime/luastring"
 )
 
 // heap is a loaded Lua heap: the script's, or that of a lua.handler file. It has one or
@@ -43,6 +46,7 @@ type state struct {
 	envMeta    *lua.LTable
 	metatables map[*Object]*lua.LTable
 	metas      *lua.LTable               // other metatables, by name
+	newGlobal  *lua.LFunction            // sets the first global of a handler
 	builtins   []lua.LValue              // what was there before the script, in an order that is the same in every state
 	names      map[*lua.LFunction]string // of the functions among them
 
@@ -51,17 +55,22 @@ type state struct {
 	builder *Builder
 	current *call // the call that runs now
 	dog     watchdog
+	fast    *luafast.Machine
+	leaf    Call // what leaf functions are given
 }
 
 // call is one run of a Lua function for a request.
 type call struct {
 	vr      *VRequest
 	pin     *pin
-	handler any // identity of the handler or filter whose globals these are
+	outer   *call // that waits while this one runs, of the same request
+	handler any   // identity of the handler or filter whose globals these are
 	thread  *lua.LState
 	inner   *lua.LState   // the coroutine in which the call waits, thread itself when in none
 	used    time.Duration // of the time budget, before the last wait
 	stopped error         // by the watchdog, before the last wait
+	waited  bool
+	result  [1]lua.LValue // the memory of its result
 }
 
 // luaOptions grow a thread's registry in big steps (a step of 4096 is three times faster
@@ -79,7 +88,9 @@ var luaOptions = lua.Options{
 func newState(h *heap) *state {
 	L := lua.NewState(luaOptions)
 	st := &state{heap: h, L: L, metatables: map[*Object]*lua.LTable{}, metas: L.NewTable()}
-	st.dog.init()
+	st.dog.init(h.prog.luaLimits)
+	st.fast = luafast.New(&st.dog.fired)
+	st.leaf.st = st
 	st.openLibraries()
 	st.metas.RawSetString("concat", h.prog.concat) // among the built-in functions, for forks
 	st.base = L.G.Global
@@ -92,6 +103,8 @@ func newState(h *heap) *state {
 	st.installConfig()
 	st.installHost()
 	st.builtins = st.collectBuiltins()
+	st.fast.AddLibrary(st.names)
+	st.fast.SetConcat(h.prog.concat, luastring.Join(h.prog.maxString))
 	return st
 }
 
@@ -122,33 +135,48 @@ func (st *state) putThread(th *lua.LState) {
 // results. The state is locked meanwhile.
 func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) (results []lua.LValue, err error) {
 	st.lock()
-	defer st.mu.Unlock()
-	defer func() { st.countCall(err != nil) }()
-	outer := c.vr.running
-	th := st.thread()
-	c.thread = th
+	c.outer, c.thread = c.vr.running, st.thread()
 	st.resume(c)
-	defer func() {
-		st.suspend(c)
-		c.vr.running = outer
-	}()
-	th.Push(fn)
-	for _, a := range args {
-		th.Push(a)
+	defer st.leave(c)
+	if nret <= len(c.result) {
+		results = c.result[:nret]
+	} else {
+		results = make([]lua.LValue, nret)
 	}
-	if err := th.PCall(len(args), nret, nil); err != nil {
-		// the thread is not reused: an error may have left frames behind
-		return nil, st.luaError(err)
+	err = st.run(c, fn.(*lua.LFunction), args, results)
+	st.countCall(err != nil)
+	return results, err
+}
+
+// run calls fn(args…) on the thread of c. What is simple in it runs in st.fast, the rest in
+// gopher-lua.
+func (st *state) run(c *call, fn *lua.LFunction, args, results []lua.LValue) error {
+	st.leaf.L, st.leaf.VR = c.thread, c.vr
+	nargs, finished := st.fast.Run(c.thread, fn, args, results)
+	if st.fast.Escaped() {
+		c.pin.escaped = true
+	}
+	if !finished {
+		if err := c.thread.PCall(nargs, len(results), nil); err != nil {
+			// the thread is not reused: an error may have left frames behind
+			return st.luaError(err)
+		}
+		for i := range results {
+			results[i] = c.thread.Get(i - len(results))
+		}
 	}
 	if cause := st.dog.expired(); cause != nil { // a pcall was the last thing that it did
-		return nil, &LuaError{Msg: cause.Error()}
+		return &LuaError{Msg: cause.Error()}
 	}
-	results = make([]lua.LValue, nret)
-	for i := range results {
-		results[i] = th.Get(i - nret)
-	}
-	st.putThread(th)
-	return results, nil
+	st.putThread(c.thread)
+	return nil
+}
+
+// leave ends a call and unlocks the state.
+func (st *state) leave(c *call) {
+	st.suspend(c)
+	c.vr.running = c.outer
+	st.mu.Unlock()
 }
 
 // resume makes c the running call: its globals are the visible ones, its time counts.
@@ -157,7 +185,7 @@ func (st *state) resume(c *call) {
 	st.current = c
 	st.cleanEnvironment()
 	st.showGlobals(c)
-	st.dog.start(st.heap.prog.luaLimits, c.used, c.stopped)
+	st.dog.start(c.used, c.waited || c.vr.trace != nil || st.heap.prog.luaStats.Load() != nil, c.stopped)
 	st.runOn(c)
 }
 
@@ -169,6 +197,7 @@ func (st *state) suspend(c *call) {
 	}
 	c.used += ran
 	c.stopped = stopped
+	c.waited = true
 	c.inner = st.L.G.CurrentThread
 	st.current = nil
 }

@@ -45,6 +45,8 @@ type VRequest struct {
 	enters       int      // how many were run, and how often a function was woken
 	woken        bool     // see Wake
 	pins         []*pin
+	firstPin     pin          // usually the only one
+	pinSpace     [1]*pin      // the first memory of pins
 	handlerDepth int          // lua.handler files within each other
 	running      *call        // the Lua call that this request is in
 	body         *requestBody // nil when there is none
@@ -294,7 +296,7 @@ func (vr *VRequest) release() {
 	clear(head)
 	clear(resp)
 	clear(env)
-	*vr = VRequest{captures: vr.captures[:0], optionSpace: vr.optionSpace, insertHeader: vr.insertHeader}
+	*vr = VRequest{captures: vr.captures[:0], optionSpace: vr.optionSpace, insertHeader: vr.insertHeader, firstPin: vr.firstPin}
 	vr.Request.Header.fields, vr.Response.Header.fields, vr.Env.header.fields = head[:0], resp[:0], env[:0]
 	pool.Put(vr)
 }

@@ -12,7 +12,8 @@ import (
 // allowedImports says which packages of this module a folder may import. Imports point one
 // way: cmd to server and bindings, those to runtime; codecs and scripts stand alone.
 var allowedImports = map[string][]string{
-	"runtime":            {"runtime/luastring", "runtime/luaio"},
+	"runtime":            {"runtime/luafast", "runtime/luastring", "runtime/luaio"},
+	"runtime/luafast":    {},
 	"runtime/luastring":  {},
 	"runtime/luaio":      {"runtime/luastring"},
 	"scripts":            {},
@@ -39,6 +40,7 @@ var allowedImports = map[string][]string{
 // allowedModules are the modules that each folder may use besides the standard library.
 var allowedModules = map[string][]string{
 	"runtime":            {"github.com/yuin/gopher-lua", "layeh.com/gopher-luar"},
+	"runtime/luafast":    {"github.com/yuin/gopher-lua"},
 	"runtime/luastring":  {"github.com/yuin/gopher-lua"},
 	"runtime/luaio":      {"github.com/yuin/gopher-lua"},
 	"scripts":            {},

@@ -1,6 +1,8 @@
 package luastring
 
 import (
+	"strings"
+
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -31,6 +33,39 @@ func Concat(maxLen int) lua.LGFunction {
 	}
 }
 
+// Join returns a function that joins strings and numbers as the operator .. does. It returns
+// false when the result would be longer than maxLen; 0 means [DefaultMaxLen].
+func Join(maxLen int) func(texts []lua.LValue) (lua.LString, bool) {
+	maxLen = lengthLimit(maxLen)
+	return func(texts []lua.LValue) (lua.LString, bool) {
+		size := 0
+		for _, v := range texts {
+			size += longNumber
+			if s, ok := v.(lua.LString); ok {
+				size += len(s) - longNumber
+			}
+		}
+		if size > maxLen { // or near to it, with numbers
+			return "", false
+		}
+		var out strings.Builder
+		out.Grow(size)
+		for _, v := range texts {
+			switch v := v.(type) {
+			case lua.LString:
+				out.WriteString(string(v))
+			case lua.LNumber:
+				var digits [32]byte
+				out.Write(appendNumber(digits[:0], float64(v)))
+			}
+		}
+		return lua.LString(out.String()), true
+	}
+}
+
+// longNumber is at least the length of a number as text, in bytes.
+const longNumber = 24
+
 func isText(v lua.LValue) bool {
 	switch v.(type) {
 	case lua.LString, lua.LNumber:
@@ -52,7 +87,6 @@ func (c call) concatTexts(from, to int, right lua.LValue) lua.LValue {
 			return left + right
 		}
 	}
-	const longNumber = 24
 	size := 0
 	for i := from; i <= to; i++ {
 		size += longNumber
