@@ -86,7 +86,9 @@ func (m *Machine) concatenate(args []lua.LValue, to int) (n int, ok bool) {
 		}
 	}
 	s, ok := m.join(args)
-	m.regs[to] = s
+	if ok {
+		m.regs[to] = s
+	}
 	return 1, ok
 }
 
