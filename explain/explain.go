@@ -38,6 +38,7 @@ type Result struct {
 // Decision is the action that answered a request, or that failed.
 type Decision struct {
 	Name    string `json:"name"`
+	Args    string `json:"args,omitempty"`
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"`
 	Failed  string `json:"failed,omitempty"`  // the error
@@ -122,7 +123,7 @@ func (b *beginning) text() (string, bool) {
 func decision(steps []*runtime.Step) *Decision {
 	var claimed, failed *Decision
 	EachStep(steps, func(s *runtime.Step) {
-		d := &Decision{Name: s.Name, File: s.File, Line: s.Line, Failed: s.Error, Reached: s.Reached}
+		d := &Decision{Name: s.Name, Args: s.Args, File: s.File, Line: s.Line, Failed: s.Error, Reached: s.Reached}
 		if s.Error != "" {
 			failed = d
 		} else if s.Claimed {
