@@ -139,6 +139,9 @@ func (st *state) raise(L *lua.LState, a *accessor, b *Builder, err error) {
 	}
 	var unknownName *UnknownNameError
 	isItself := errors.As(err, &unknownName) && (unknownName.What == "action" || unknownName.What == "setup")
+	if refused, ok := errors.AsType[*SandboxError](err); ok && refused.Name == a.name {
+		isItself = true
+	}
 	if !isItself && inner == nil {
 		err = fmt.Errorf("%s: %w", a.name, err)
 	}

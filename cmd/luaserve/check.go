@@ -10,7 +10,8 @@ import (
 )
 
 func (a *app) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	var sandbox runtime.Sandbox
+	cmd := &cobra.Command{
 		Use:   "check SITE.lua",
 		Short: "Load a script and say what is wrong with it",
 		Long: `Load a script without listening anywhere. An error is printed with its place,
@@ -26,7 +27,7 @@ script must always meet the same state.`,
 				log = a.logger()
 			}
 			tuneMemory(log)
-			p, err := load(args[0], log)
+			p, err := load(args[0], log, sandbox)
 			if err != nil {
 				return err
 			}
@@ -41,6 +42,8 @@ script must always meet the same state.`,
 			return nil
 		},
 	}
+	sandboxFlags(cmd, &sandbox)
+	return cmd
 }
 
 func describeStates(p *runtime.Program) string {

@@ -12,8 +12,8 @@ import (
 )
 
 // load makes a program of a script, with every module that luaserve has.
-func load(site string, log *slog.Logger) (*runtime.Program, error) {
-	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log})
+func load(site string, log *slog.Logger, sandbox runtime.Sandbox) (*runtime.Program, error) {
+	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Sandbox: sandbox})
 }
 
 // loadToInspect is load for commands that look at the pipeline: it keeps the arguments of

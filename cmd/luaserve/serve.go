@@ -11,17 +11,19 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"luaserve/runtime"
 	"luaserve/server"
 )
 
 // serveOptions say what is served and how.
 type serveOptions struct {
-	site   string
-	listen []string            // in place of the script's addresses
-	watch  bool                // load the script again when its files change
-	user   string              // whom to become once everything is open, "" to stay
-	pprof  string              // an address for the profiles of the process, "" for none
-	ready  func(urls []string) // called once all of them answer, if it is not nil
+	site    string
+	listen  []string            // in place of the script's addresses
+	sandbox runtime.Sandbox     // what the script may do
+	watch   bool                // load the script again when its files change
+	user    string              // whom to become once everything is open, "" to stay
+	pprof   string              // an address for the profiles of the process, "" for none
+	ready   func(urls []string) // called once all of them answer, if it is not nil
 }
 
 // serve runs a script until a signal ends it.
@@ -42,7 +44,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	log := a.logger()
 	tuneMemory(log)
-	loader := siteLoader{log: log}
+	loader := siteLoader{log: log, sandbox: o.sandbox}
 	s, err := server.New(server.Config{
 		Site: o.site, Listen: o.listen, Sockets: activation.Files(true), Load: loader.load, Log: log,
 	})

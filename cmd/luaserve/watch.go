@@ -17,7 +17,8 @@ import (
 // siteLoader loads a script and keeps in mind which files may change what comes of it. It is
 // safe for concurrent use.
 type siteLoader struct {
-	log *slog.Logger
+	log     *slog.Logger
+	sandbox runtime.Sandbox
 
 	mu      sync.Mutex
 	program *runtime.Program // the last one that was loaded
@@ -25,7 +26,7 @@ type siteLoader struct {
 }
 
 func (l *siteLoader) load(path string) (*runtime.Program, error) {
-	p, err := load(path, l.log)
+	p, err := load(path, l.log, l.sandbox)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestSandboxFlags(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "root"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir, "secret", "secret")
+	for _, c := range []struct {
+		script string
+		flags  []string
+		want   string // "" is that it loads
+	}{
+		{`io.popen("true"):close() actions = docroot "/"`, nil, ""},
+		{`io.popen("true"):close() actions = docroot "/"`, []string{"--sandbox", "handler"},
+			`site.lua:1: io.popen is refused at the sandbox level "handler"; --sandbox-allow io.popen (in Go: Config.Sandbox) allows it`},
+		{`io.popen("true"):close() actions = docroot "/"`, []string{"--sandbox", "handler", "--sandbox-allow", "io.popen"}, ""},
+		{`actions = docroot "/"`, []string{"--sandbox", "untrusted"},
+			`site.lua:1: docroot is refused at the sandbox level "untrusted"; --sandbox-allow docroot (in Go: Config.Sandbox) allows it`},
+		{`actions = docroot "/"`, []string{"--sandbox", "untrusted", "--sandbox-allow", "docroot", "--sandbox-allow", "os.getenv"}, ""},
+		{`assert(io.open("secret")) actions = respond "x"`, nil, ""},
+		{`assert(io.open("../secret")) actions = respond "x"`, []string{"--sandbox", "untrusted", "--sandbox-root", "root"},
+			`site.lua:1: ../secret: it is outside of the directory that the script is confined to`},
+		{`assert(io.open("secret")) actions = respond "x"`, []string{"--sandbox", "untrusted"},
+			`site.lua:1: secret: the script has no directory to open files in`},
+		{`actions = respond "x"`, []string{"--sandbox-root", "root"}, `a root confines scripts at the sandbox level "untrusted" only, the level is "default"`},
+	} {
+		writeFile(t, dir, "site.lua", c.script)
+		want := result{exitOK, "site.lua: ok\n", ""}
+		if c.want != "" {
+			want = result{exitRefused, "", c.want + "\n"}
+		}
+		if got := luaserve(t, dir, append([]string{"check", "site.lua"}, c.flags...)...); got != want {
+			t.Errorf("%s %v\n got %+v\nwant %+v", c.script, c.flags, got, want)
+		}
+	}
+	if got := luaserve(t, dir, "check", "site.lua", "--sandbox", "safe"); got.code != exitUsage {
+		t.Errorf("an unknown level: %+v", got)
+	}
+}
