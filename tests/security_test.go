@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"luaserve/bindings"
 )
 
 // handlerFiles is a site with Lua files in its document root and above it.
@@ -91,6 +93,21 @@ func TestSecurityTable(t *testing.T) {
 	for n := 1; n <= 29; n++ {
 		if !rows[fmt.Sprint(n)] {
 			t.Errorf("there is no row for incident %d", n)
+		}
+	}
+}
+
+// docs/security.md names what untrusted scripts may use.
+func TestUntrustedNamesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range bindings.Modules() {
+		for _, name := range append(m.Untrusted, m.Trusted...) {
+			if !strings.Contains(string(doc), "`"+name+"`") {
+				t.Errorf("docs/security.md does not name %s", name)
+			}
 		}
 	}
 }
