@@ -91,11 +91,12 @@ func backendProcess(dir string) error {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			sum := sha256.New()
-			if _, err := io.Copy(sum, r.Body); err == nil {
-				io.WriteString(w, hex.EncodeToString(sum.Sum(nil)))
+			if _, err := io.Copy(sum, r.Body); err != nil {
+				w.WriteHeader(http.StatusInternalServerError) // a client that has left; others must not see it
 				return
 			}
-			panic(http.ErrAbortHandler)
+			io.WriteString(w, hex.EncodeToString(sum.Sum(nil)))
+			return
 		}
 		seed, _ := strconv.Atoi(r.FormValue("seed"))
 		n, _ := strconv.Atoi(r.FormValue("n"))
