@@ -67,10 +67,25 @@ func newCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err := c.configure(args.Value(0), &config); err != nil {
 		return nil, err
 	}
-	c.runner = cgi.NewRunner(config)
-	b.OnClose(c.runner.Close)
+	c.runner = runnerFor(b, config)
 	return c, nil
 }
+
+// runnerFor returns what runs the programs of an action. Actions that are made in handlers,
+// perhaps one for each request, share one with those that have the same limits.
+func runnerFor(b *runtime.Builder, config cgi.Config) *cgi.Runner {
+	run := func() any {
+		r := cgi.NewRunner(config)
+		b.OnClose(r.Close)
+		return r
+	}
+	if b.InSite() {
+		return run().(*cgi.Runner)
+	}
+	return b.Shared(runnerKey{config}, run).(*cgi.Runner)
+}
+
+type runnerKey struct{ config cgi.Config }
 
 // configure reads the argument of the action.
 func (c *cgiProgram) configure(v runtime.Value, config *cgi.Config) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/yookoala/gofast"
 
 	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -44,6 +45,9 @@ type fastcgiBackend struct {
 	middleware gofast.Middleware
 }
 
+// fastcgiKey is what a client is shared by; see clientFor.
+type fastcgiKey struct{ config upstream.Config }
+
 func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	return newFastCGIBackend(b, args)
 }
@@ -54,8 +58,7 @@ func newFastCGIBackend(b *runtime.Builder, args runtime.Args) (*fastcgiBackend, 
 	if err != nil {
 		return nil, err
 	}
-	client := fcgi.NewClient(fcgi.Config{Config: config})
-	b.OnClose(func() { client.Close() })
+	client := clientFor(b, fastcgiKey{config}, func() *fcgi.Client { return fcgi.NewClient(fcgi.Config{Config: config}) })
 	showPool(b, socket, client.Idle)
 	backend := &fastcgiBackend{client: client, address: socket, options: newCGIOptions(b, additions)}
 	backend.middleware, _ = b.Value(FastCGIMiddleware{}).(gofast.Middleware)

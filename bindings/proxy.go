@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"luaserve/bindings/httpproxy"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -34,14 +35,16 @@ type proxyUpstream struct {
 	upgrades []string // protocols that clients may go over to
 }
 
+// proxyKey is what a client is shared by; see clientFor.
+type proxyKey struct{ config upstream.Config }
+
 func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	upgrades := []string{"websocket"}
 	config, socket, err := readBackend(b, args.Value(0), optionReaders{"upgrade": stringsOption(&upgrades)})
 	if err != nil {
 		return nil, err
 	}
-	client := httpproxy.NewClient(httpproxy.Config{Config: config})
-	b.OnClose(client.Close)
+	client := clientFor(b, proxyKey{config}, func() *httpproxy.Client { return httpproxy.NewClient(httpproxy.Config{Config: config}) })
 	showPool(b, socket, client.Idle)
 	p := &proxyUpstream{client: client, address: socket, host: config.Address, upgrades: upgrades}
 	if config.Network == "unix" {

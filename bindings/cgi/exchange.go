@@ -19,7 +19,7 @@ import (
 // program is stopped.
 const drainLimit = 1 << 20
 
-// exchange is one request with the program that answers it, and the Body of its response.
+// exchange is one request with the program that answers it.
 type exchange struct {
 	*process
 	config  *Config
@@ -27,10 +27,7 @@ type exchange struct {
 	unwatch func() bool // ends watching ctx
 	program string
 
-	br    *bufio.Reader // reads stdout through output
-	left  int64         // what is missing of the body, -1 when that is not known
-	given int64         // bytes of the body that were passed on
-	err   error         // what Read returns from now on
+	br *bufio.Reader // reads stdout through output
 
 	sent     atomic.Int64 // pieces of the request body that the program took
 	awaiting atomic.Bool  // the next piece is waited for
@@ -49,22 +46,23 @@ func (x *exchange) run(r *Request) (*fcgi.Response, error) {
 	case resp.Status < 200:
 		err = fmt.Errorf("the answer has the status %d", resp.Status)
 	case max > 0 && resp.Length > max && !r.bodiless(resp.Status):
-		err = tooLong(max)
+		err = fcgi.TooLong(max)
 	}
 	if err != nil {
 		err = x.fault("head", err)
-		x.finish()
+		x.finish(false)
 		return nil, err
 	}
-	resp.Body, x.left = x, resp.Length
 	if r.bodiless(resp.Status) {
 		resp.Body = http.NoBody
-		x.finish()
+		x.finish(false)
+		return resp, nil
 	}
+	resp.Body = fcgi.NewBody(x.br, resp.Length, x.config.MaxOutputBytes, func(err error) error {
+		return x.bodyEnds(err, resp.Length < 0)
+	})
 	return resp, nil
 }
-
-func tooLong(max int64) error { return fmt.Errorf("the body is longer than %d bytes", max) }
 
 var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
@@ -141,56 +139,29 @@ func (x *exchange) endOfOutput() error {
 	return io.EOF
 }
 
-// Read implements io.Reader. A body that is longer than its Content-Length is cut there.
-func (x *exchange) Read(p []byte) (int, error) {
-	if x.err != nil {
-		return 0, x.err
+// bodyEnds ends the request; see [fcgi.NewBody]. toEnd says that the end of the output is the end
+// of the body.
+func (x *exchange) bodyEnds(err error, toEnd bool) error {
+	switch err {
+	case io.EOF:
+		x.finish(toEnd)
+		return err
+	case fcgi.ErrBodyClosed:
+		e := x.errorOf("body", upstream.Canceled, err)
+		if x.ctx.Err() != nil {
+			x.stop(e)
+		}
+		x.finish(false)
+		return e
 	}
-	if x.left >= 0 && int64(len(p)) > x.left {
-		p = p[:x.left]
-	}
-	n, err := 0, error(nil)
-	if x.left != 0 {
-		n, err = x.br.Read(p)
-	}
-	if x.left > 0 {
-		x.left -= int64(n)
-	}
-	x.given += int64(n)
-	if max := x.config.MaxOutputBytes; max > 0 && x.given > max {
-		n, err = n-int(x.given-max), tooLong(max)
-	}
-	switch {
-	case err == io.EOF && x.left < 0, err == nil && x.left == 0:
-		x.err = io.EOF
-	case err == nil:
-		return n, nil
-	default:
-		x.err = x.fault("body", err)
-	}
-	x.finish()
-	return n, x.err
-}
-
-var errBodyClosed = errors.New("the response body was closed")
-
-// Close implements io.Closer.
-func (x *exchange) Close() error {
-	if x.err != nil {
-		return nil
-	}
-	e := x.errorOf("body", upstream.Canceled, errBodyClosed)
-	x.err = e
-	if x.ctx.Err() != nil {
-		x.stop(e)
-	}
-	x.finish()
-	return nil
+	e := x.fault("body", err)
+	x.finish(false)
+	return e
 }
 
 // finish is called when nothing more is passed on. The program may go on for a while: what it
-// writes is read past, so that it does not die of its last words.
-func (x *exchange) finish() {
+// writes is read past, so that it does not die of its last words, unless all of it was read.
+func (x *exchange) finish(all bool) {
 	x.unwatch()
 	x.over.Store(true)
 	cause, ended := x.state()
@@ -200,7 +171,7 @@ func (x *exchange) finish() {
 			x.stopAfter(t, x.errorOf("body", upstream.Timeout, errGoesOn))
 		}
 	}
-	if cause != nil || ended || x.err == io.EOF && x.left < 0 {
+	if cause != nil || ended || all {
 		x.stdout.Close()
 		return
 	}

@@ -95,7 +95,7 @@ func (b *backend) client(t testing.TB, change ...func(*Config)) *Client {
 		f(&config)
 	}
 	c := NewClient(config)
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(c.Close)
 	return c
 }
 

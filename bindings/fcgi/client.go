@@ -37,12 +37,11 @@ func NewClient(config Config) *Client {
 }
 
 // Close closes the idle connections. Requests in progress go on and later ones still work,
-// but no connection is kept any more. The error is always nil.
-func (c *Client) Close() error {
+// but no connection is kept any more.
+func (c *Client) Close() {
 	if c.pool != nil {
 		c.pool.Close()
 	}
-	return nil
 }
 
 // Idle returns how many connections are kept for later requests.

@@ -3,7 +3,6 @@ package scgi
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +14,7 @@ import (
 	"luaserve/bindings/upstream"
 )
 
-// exchange is one request on its connection, and the Body of its response.
+// exchange is one request on its connection.
 type exchange struct {
 	conn        net.Conn
 	config      *Config
@@ -23,9 +22,7 @@ type exchange struct {
 	unwatch     func() bool // ends watching ctx
 	readTimeout time.Duration
 
-	br   *bufio.Reader // reads the connection through timedReader
-	left int64         // what is missing of the body, -1 when that is not known
-	err  error         // what Read returns from now on
+	br *bufio.Reader // reads the connection through timedReader
 }
 
 // lastLook is the wait for an answer of an application that does not take the request.
@@ -51,7 +48,7 @@ func (x *exchange) run(r *Request, head []byte) (*fcgi.Response, error) {
 		return nil, classify(x.ctx, "head", x.config.Address, err)
 	}
 	x.readTimeout = x.config.ReadTimeout
-	resp.Body, x.left = x, resp.Length
+	resp.Body = fcgi.NewBody(x.br, resp.Length, 0, x.bodyEnds)
 	if r.method() == http.MethodHead || resp.Status == http.StatusNoContent || resp.Status == http.StatusNotModified {
 		resp.Body = http.NoBody
 		x.end()
@@ -122,42 +119,17 @@ func (r timedReader) Read(p []byte) (int, error) {
 	return r.x.conn.Read(p)
 }
 
-var errBodyClosed = errors.New("the response body was closed")
-
-// Read implements io.Reader. A body that is longer than its Content-Length is cut there.
-func (x *exchange) Read(p []byte) (int, error) {
-	if x.err != nil {
-		return 0, x.err
-	}
-	if x.left >= 0 && int64(len(p)) > x.left {
-		p = p[:x.left]
-	}
-	n, err := 0, error(nil)
-	if x.left != 0 {
-		n, err = x.br.Read(p)
-	}
-	if x.left > 0 {
-		x.left -= int64(n)
-	}
-	switch {
-	case x.left == 0, err == io.EOF && x.left < 0:
-		x.err = io.EOF
-	case err == nil:
-		return n, nil
+// bodyEnds ends the request; see [fcgi.NewBody].
+func (x *exchange) bodyEnds(err error) error {
+	switch err {
+	case io.EOF:
+	case fcgi.ErrBodyClosed:
+		err = &Error{Proto: proto, Op: "body", Addr: x.config.Address, Kind: upstream.Canceled, Sent: true, Err: err}
 	default:
-		x.err = classify(x.ctx, "body", x.config.Address, err)
+		err = classify(x.ctx, "body", x.config.Address, err)
 	}
 	x.end()
-	return n, x.err
-}
-
-// Close implements io.Closer.
-func (x *exchange) Close() error {
-	if x.err == nil {
-		x.err = &Error{Proto: proto, Op: "body", Addr: x.config.Address, Kind: upstream.Canceled, Sent: true, Err: errBodyClosed}
-		x.end()
-	}
-	return nil
+	return err
 }
 
 // end closes the connection.
