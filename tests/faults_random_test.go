@@ -140,7 +140,12 @@ func (p *wildPeer) serve() {
 		if wild {
 			answer = p.change(answer)
 		}
-		p.say(answer, wild)
+		if wild {
+			// what is behind the end in another write cannot be told from the next answer
+			p.Send(answer)
+		} else {
+			p.say(answer)
+		}
 		switch n := p.IntN(10); {
 		case n == 0:
 			return
@@ -225,8 +230,8 @@ func (p *wildPeer) change(answer string) string {
 	case 2:
 		i := at()
 		b = append(b[:i:i], b[min(len(b), i+1+p.IntN(50)):]...)
-	case 3:
-		b = append(b, b[at():]...)
+	case 3: // more than a buffer of answers
+		b = append(b, bytes.Repeat(b[at():], 1+(40<<10)*p.IntN(2)/len(b))...)
 	case 4:
 		i := at()
 		b = bytes.Join([][]byte{b[:i], p.noise(1 + p.IntN(20)), b[i:]}, nil)
@@ -258,10 +263,9 @@ func (p *wildPeer) noise(n int) []byte {
 	return b
 }
 
-// say sends an answer, in pieces where nothing may be behind its end: what comes later than
-// that cannot be told from the next answer.
-func (p *wildPeer) say(answer string, wild bool) {
-	if p.IntN(3) > 0 || wild && len(answer) < 16<<10 {
+// say sends an answer at once, or in pieces.
+func (p *wildPeer) say(answer string) {
+	if p.IntN(3) > 0 {
 		p.Send(answer)
 		return
 	}
