@@ -252,6 +252,7 @@ func (v *visitor) ask(request, id string, times int) {
 		}
 		v.conn, v.r = c, bufio.NewReader(c)
 	}
+	v.conn.SetDeadline(time.Now().Add(time.Minute)) // for one request: the connection may live for longer
 	if _, err := io.WriteString(v.conn, request); err != nil {
 		v.t.Errorf("%s: %v", id, err)
 	}
