@@ -108,12 +108,14 @@ func (a *answer) readWhole(c *conn) {
 	}
 	data := make([]byte, n)
 	n = 0
-	for a.err == nil {
+	for a.err == nil && n < len(data) {
 		k, _ := a.read(data[n:])
 		n += k
 	}
-	a.response.Data = data[:n]
-	a.data = a.response.Data
+	a.data = data[:n]
+	if a.err == io.EOF {
+		a.response.Data = a.data
+	}
 }
 
 // drain reads past body bytes that must not be there. A body that is longer than promised
