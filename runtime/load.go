@@ -304,11 +304,11 @@ func (p *Program) resolve(file, from string) string {
 		return file
 	}
 	if from != "" && !strings.HasPrefix(from, embeddedPrefix) {
-		if beside := filepath.Join(filepath.Dir(from), file); exists(beside) {
+		if beside := filepath.Join(filepath.Dir(from), file); p.exists(beside) {
 			return beside
 		}
 	}
-	if exists(file) {
+	if p.exists(file) {
 		return file
 	}
 	if p.scripts != nil {
@@ -321,6 +321,12 @@ func (p *Program) resolve(file, from string) string {
 
 // embeddedPrefix marks the names of scripts that are part of the program.
 const embeddedPrefix = "luaserve:"
+
+// exists reports whether there is a script of this name.
+func (p *Program) exists(file string) bool {
+	_, ok := p.unsaved[file]
+	return ok || exists(file)
+}
 
 func exists(file string) bool {
 	_, err := os.Stat(file)
@@ -338,6 +344,9 @@ func (p *Program) readScript(file string) (src []byte, name string, err error) {
 		p.files = append(p.files, file)
 	}
 	p.filesMu.Unlock()
+	if src, ok := p.unsaved[file]; ok {
+		return src, file, nil
+	}
 	src, err = os.ReadFile(file)
 	if err != nil {
 		var pe *fs.PathError

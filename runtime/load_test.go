@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,5 +114,26 @@ func TestHandlerFileThatNeverEnds(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "does one name itself?") {
 		t.Errorf("the log does not say why:\n%s", log)
+	}
+}
+
+// What an editor has not saved stands in place of the files.
+func TestUnsaved(t *testing.T) {
+	file := writeScript(t, "actions = nope")
+	dir := filepath.Dir(file)
+	cfg := testConfig(&logBuffer{})
+	cfg.Unsaved = map[string][]byte{
+		file:                          []byte("lua.plugin 'new.lua'\nactions = { fromplugin() }"),
+		filepath.Join(dir, "new.lua"): []byte("actions = { fromplugin = function() return action.respond('unsaved') end }"),
+	}
+	p, err := runtime.Load(file, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Body.String() != "unsaved" {
+		t.Errorf("got %d %q", w.Code, w.Body)
 	}
 }

@@ -24,6 +24,9 @@ type Config struct {
 	// Scripts are files that lua.plugin and lua.handler find by their bare name when there
 	// is none beside the script: core.lua.
 	Scripts fs.FS
+	// Unsaved are texts that are read in place of the scripts of these names, which need not
+	// exist: what an editor has not saved.
+	Unsaved map[string][]byte
 	// Log takes what scripts and the runtime have to say; nil means slog.Default().
 	Log *slog.Logger
 	// LuaBudget is how long a Lua call may run, not counting the time in which it waits;
@@ -69,6 +72,7 @@ type Config struct {
 type Program struct {
 	registry   *registry
 	scripts    fs.FS
+	unsaved    map[string][]byte
 	log        *slog.Logger
 	luaLimits  luaLimits
 	loadLimits luaLimits
@@ -151,7 +155,7 @@ func newProgram(cfg Config) (*Program, error) {
 		return nil, err
 	}
 	p := &Program{
-		registry: reg, scripts: cfg.Scripts, log: cfg.Log, host: cfg.Host, values: cfg.Values,
+		registry: reg, scripts: cfg.Scripts, unsaved: cfg.Unsaved, log: cfg.Log, host: cfg.Host, values: cfg.Values,
 		luaLimits: luaLimits{cfg.LuaBudget, cfg.MaxLuaMemory}, maxString: cfg.MaxLuaString, concat: newConcat(cfg.MaxLuaString), maxBody: cfg.MaxBufferedBody,
 		limits: DefaultLimits(), now: cfg.Now, overlay: cfg.Overlay,
 	}
