@@ -21,6 +21,7 @@ var allowedImports = map[string][]string{
 	"explain":            {"runtime"},
 	"replay":             {"runtime", "explain"},
 	"sitetest":           {"runtime", "runtime/luastring", "explain"},
+	"playground":         {"runtime", "explain", "reference"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},
 	"bindings/fcgi":      {"bindings/upstream"},
@@ -32,7 +33,7 @@ var allowedImports = map[string][]string{
 	"bindings": {"runtime", "explain", "bindings/upstream", "bindings/balancer", "bindings/fcgi", "bindings/scgi", "bindings/cgi",
 		"bindings/httpproxy", "bindings/memcached", "bindings/certs"},
 	"server":   {"runtime"},
-	"cmd":      {"runtime", "server", "bindings", "bindings/fcgi", "reference", "explain", "replay", "sitetest", "scripts"},
+	"cmd":      {"runtime", "server", "bindings", "bindings/fcgi", "reference", "explain", "playground", "replay", "sitetest", "scripts"},
 	"examples": {"runtime", "server", "bindings", "scripts"},
 	"bench":    {},
 	"tests":    {"runtime", "server", "bindings", "reference", "scripts", "tests/backend", "tests/pki"},
@@ -49,6 +50,7 @@ var allowedModules = map[string][]string{
 	"explain":            {},
 	"replay":             {},
 	"sitetest":           {"github.com/yuin/gopher-lua"},
+	"playground":         {},
 	"server":             {"github.com/pires/go-proxyproto"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},
@@ -66,7 +68,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata") {
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata" || d.Name() == "node_modules") {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
