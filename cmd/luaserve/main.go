@@ -5,6 +5,7 @@
 //	luaserve run site.lua     serves a script
 //	luaserve check site.lua   loads a script and says what is wrong with it
 //	luaserve explain site.lua http://example.net/   tells which rules take a request
+//	luaserve playground site.lua                    the same in the browser, with an editor
 //	luaserve doc expire       shows the reference
 //
 // docs/exit-codes.md lists how it exits.
