@@ -80,7 +80,7 @@ func TestBombs(t *testing.T) {
 		{`return ("x"):rep(1e10)`, tooLarge},
 		{`return ("x"):rep(-1)`, ""},
 		{`local s = "x" while true do s = s .. s end`, tooLarge},
-		{`local t = {} for i = 1, 100 do t[i] = ("x"):rep(1e6) end return table.concat(t)`, tooLarge},
+		{`local t = {} for i = 1, 20 do t[i] = ("x"):rep(1e6) end return table.concat(t)`, tooLarge},
 		{`return table.concat({}, "x", 1, 1e9)`, "invalid value"},
 		{`return ("%99999999d"):format(1)`, "invalid format"},
 		{`return ("%s"):rep(1e5):format(("x"):rep(1e6))`, ""},

@@ -35,6 +35,7 @@ type Config struct {
 	// MaxLuaMemory bounds what one Lua call may take, in bytes: how much the heap of the
 	// process grows while it runs, looked at every 20 ms. 0 means 512 MiB, or a quarter of the
 	// memory limit of the process (GOMEMLIMIT) if that is less; a negative value no limit.
+	// It also bounds what a Lua state keeps from call to call.
 	MaxLuaMemory int64
 	// LoadBudget is how long the Lua code of the script may run while it is loaded; 0 means a
 	// minute, a negative value no limit. A file of lua.handler has LuaBudget.
@@ -432,13 +433,14 @@ func (h *handlerFile) Run(vr *VRequest) error {
 func (h *handlerFile) current() (*Node, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.root != nil && (h.ttl == 0 || time.Since(h.checked) < h.ttl) {
+	full := h.heap.isFull()
+	if h.root != nil && !full && (h.ttl == 0 || time.Since(h.checked) < h.ttl) {
 		return h.root, nil
 	}
 	path := h.prog.resolve(h.name, h.from)
 	modTime := Stat(path).ModTime
 	h.checked = time.Now()
-	if h.root != nil && modTime.Equal(h.modTime) {
+	if h.root != nil && !full && modTime.Equal(h.modTime) {
 		return h.root, nil
 	}
 	if h.failed != nil && modTime.Equal(h.modTime) && h.checked.Before(h.retry) {

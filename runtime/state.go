@@ -24,6 +24,7 @@ type heap struct {
 	// them; each state has its own copy at the same index.
 	roots []lua.LValue
 	next  atomic.Uint32
+	full  atomic.Bool // see retention
 }
 
 // addRoot keeps a Lua value that requests will need and returns its index.
@@ -54,6 +55,7 @@ type state struct {
 
 	builder *Builder
 	current *call // the call that runs now
+	kept    retention
 	dog     watchdog
 	fast    *luafast.Machine
 	leaf    Call // what leaf functions are given
@@ -135,6 +137,10 @@ func (st *state) putThread(th *lua.LState) {
 // results. The state is locked meanwhile.
 func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) (results []lua.LValue, err error) {
 	st.lock()
+	if st.kept.err != nil {
+		st.mu.Unlock()
+		return nil, &LuaError{Msg: st.kept.err.Error()}
+	}
 	c.outer, c.thread = c.vr.running, st.thread()
 	st.resume(c)
 	defer st.leave(c)
@@ -176,6 +182,7 @@ func (st *state) run(c *call, fn *lua.LFunction, args, results []lua.LValue) err
 func (st *state) leave(c *call) {
 	st.suspend(c)
 	c.vr.running = c.outer
+	st.look()
 	st.mu.Unlock()
 }
 
