@@ -46,7 +46,7 @@ func (s *scgiBackend) Run(vr *runtime.VRequest) error {
 		return err
 	}
 	env := s.options.environment(vr, length)
-	resp, err := s.client.Do(vr.Context(), &scgi.Request{Params: env.params, Body: vr.In, Length: length})
+	resp, err := s.client.Do(vr.LateContext(), &scgi.Request{Params: env.params, Body: vr.In, Length: length})
 	env.free()
 	if err != nil {
 		return backendError(s.address, err)

@@ -22,7 +22,9 @@ func NewClient(config Config) *Client {
 // Do sends a request and returns when the head of the response is there. The caller must
 // close the response's Body, which is never nil; that of an answer to HEAD, of 204 and 304 is
 // empty. When ctx ends, at any time until Body was read to its end, the connection is closed
-// and what is waiting for the application returns.
+// and what is waiting for the application returns. Nothing of ctx but Err is used as long as
+// an application behind a unix socket answers at once, so a context that costs something can be
+// made late.
 //
 // An error is an [Error].
 func (c *Client) Do(ctx context.Context, r *Request) (*fcgi.Response, error) {
@@ -34,8 +36,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*fcgi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{conn: nc, config: &c.config, ctx: ctx, readTimeout: c.config.ReadTimeout}
-	x.unwatch = context.AfterFunc(ctx, func() { nc.Close() })
+	x := newExchange(ctx, nc, &c.config)
 	resp, err := x.run(r, head)
 	if err != nil {
 		x.end()

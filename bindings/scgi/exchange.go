@@ -16,13 +16,34 @@ import (
 
 // exchange is one request on its connection.
 type exchange struct {
-	conn        net.Conn
+	upstream.Conn
 	config      *Config
 	ctx         context.Context
-	unwatch     func() bool // ends watching ctx
+	stop        func() bool // ends watching ctx; nil as long as that is not watched
 	readTimeout time.Duration
+	br          *bufio.Reader // reads the connection
+}
 
-	br *bufio.Reader // reads the connection through timedReader
+func newExchange(ctx context.Context, nc net.Conn, config *Config) *exchange {
+	x := &exchange{Conn: upstream.NewConn(nc), config: config, ctx: ctx, readTimeout: config.ReadTimeout}
+	x.Late, x.SendTimeout = x.late, config.SendTimeout
+	return x
+}
+
+// watch closes the connection when the context of the request ends, from the first call on.
+func (x *exchange) watch() {
+	if x.stop == nil && x.ctx.Done() != nil {
+		x.stop = context.AfterFunc(x.ctx, func() { x.Net.Close() })
+	}
+}
+
+// late is what a read does while nothing comes; see [upstream.Conn].
+func (x *exchange) late(waited time.Duration) (more time.Duration) {
+	x.watch()
+	if x.readTimeout <= 0 {
+		return -1
+	}
+	return max(x.readTimeout-waited, 0)
 }
 
 // lastLook is the wait for an answer of an application that does not take the request.
@@ -30,6 +51,9 @@ const lastLook = time.Second
 
 // run sends the request and reads the response head.
 func (x *exchange) run(r *Request, head []byte) (*fcgi.Response, error) {
+	if r.Length > 0 {
+		x.watch() // the application may be slow in taking it
+	}
 	bodyErr, sendErr := x.send(r, head)
 	if bodyErr != nil {
 		return nil, &Error{Proto: proto, Op: "upload", Addr: x.config.Address, Kind: upstream.BadRequest, Sent: true, Err: bodyErr}
@@ -39,7 +63,7 @@ func (x *exchange) run(r *Request, head []byte) (*fcgi.Response, error) {
 		x.readTimeout = lastLook
 	}
 	// also after an error: the application may have answered without reading everything
-	x.br = bufio.NewReader(timedReader{x})
+	x.br = bufio.NewReader(x)
 	resp, err := fcgi.ReadHead(x.br, x.config.MaxHeadBytes)
 	if err != nil && stuck {
 		return nil, classify(x.ctx, "send", x.config.Address, sendErr)
@@ -66,7 +90,7 @@ func (x *exchange) send(r *Request, head []byte) (bodyErr, sendErr error) {
 		w.Reset(nil)
 		writers.Put(w)
 	}()
-	w.Reset(timedWriter{x})
+	w.Reset(x)
 	if _, err := w.Write(head); err != nil {
 		return nil, err
 	}
@@ -99,26 +123,6 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// timedWriter writes to the connection within the send timeout.
-type timedWriter struct{ x *exchange }
-
-func (w timedWriter) Write(p []byte) (int, error) {
-	if t := w.x.config.SendTimeout; t > 0 {
-		w.x.conn.SetWriteDeadline(time.Now().Add(t))
-	}
-	return w.x.conn.Write(p)
-}
-
-// timedReader reads from the connection within the read timeout.
-type timedReader struct{ x *exchange }
-
-func (r timedReader) Read(p []byte) (int, error) {
-	if t := r.x.readTimeout; t > 0 {
-		r.x.conn.SetReadDeadline(time.Now().Add(t))
-	}
-	return r.x.conn.Read(p)
-}
-
 // bodyEnds ends the request; see [fcgi.NewBody].
 func (x *exchange) bodyEnds(err error) error {
 	switch err {
@@ -134,6 +138,8 @@ func (x *exchange) bodyEnds(err error) error {
 
 // end closes the connection.
 func (x *exchange) end() {
-	x.unwatch()
-	x.conn.Close()
+	if x.stop != nil {
+		x.stop()
+	}
+	x.Net.Close()
 }

@@ -173,7 +173,7 @@ func FuzzAnswer(f *testing.F) {
 			far.Write(raw)
 			far.Close()
 		}()
-		x := &exchange{conn: near, config: &Config{MaxHeadBytes: 4 << 10}, ctx: context.Background(), unwatch: func() bool { return true }}
+		x := newExchange(context.Background(), near, &Config{MaxHeadBytes: 4 << 10})
 		r := get()
 		if head {
 			r.Params[0].Value = "HEAD"

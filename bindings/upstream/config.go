@@ -59,9 +59,10 @@ func orDefault[T int | time.Duration](v *T, value T) {
 // Keeps reports whether connections are kept for later requests.
 func (c *Config) Keeps() bool { return !c.DisableKeepAlive && c.MaxIdle > 0 }
 
-// Dial connects to the backend; the error is an [Error] of proto. A unix socket whose backlog
-// is full refuses at once with EAGAIN, where TCP would wait; so the wait is made here, and
-// full, unless it is nil, is called once before it.
+// Dial connects to the backend; the error is an [Error] of proto. A unix socket connects or
+// refuses at once, so nothing of ctx but Err is used for it; one whose backlog is full refuses
+// with EAGAIN, where TCP would wait, so the wait is made here, and full, unless it is nil, is
+// called once before it.
 func (c *Config) Dial(ctx context.Context, proto string, full func()) (net.Conn, error) {
 	deadline := time.Now().Add(c.ConnectTimeout)
 	connect := c.Connect
