@@ -296,7 +296,7 @@ type tester interface {
 
 // More programs, without the time that rapid takes for each.
 func TestManyPrograms(t *testing.T) {
-	n := 600
+	n := 300
 	if testing.Short() {
 		n = 60
 	}
