@@ -33,6 +33,19 @@ func (r *Result) Text(w io.Writer, style Style) error {
 	return err
 }
 
+// Actions writes the actions alone, as [Result.Text] does.
+func (r *Result) Actions(w io.Writer, style Style) error {
+	if style.Width == 0 {
+		style.Width = 100
+	}
+	t := &text{style: style}
+	rows := t.shown(r.Steps)
+	t.places = t.widest(rows)
+	t.steps(rows, "")
+	_, err := io.WriteString(w, t.out.String())
+	return err
+}
+
 type text struct {
 	style  Style
 	out    strings.Builder

@@ -79,7 +79,12 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log more; print the Lua traceback of an error")
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how messages are written: `text` or json")
-	root.AddCommand(a.initCommand(), a.runCommand(), a.checkCommand(), a.explainCommand(), a.testCommand(), a.replayCommand(), a.playgroundCommand(), a.docCommand(), a.annotationsCommand(), a.demoCommand(), a.versionCommand())
+	root.AddCommand(
+		a.initCommand(), a.runCommand(), a.demoCommand(),
+		a.checkCommand(), a.explainCommand(), a.testCommand(), a.replayCommand(),
+		a.replCommand(), a.playgroundCommand(),
+		a.docCommand(), a.annotationsCommand(), a.versionCommand(),
+	)
 	return root
 }
 

@@ -27,7 +27,12 @@ or without the virtual host. It knows neither bodies nor cookies: rules that loo
 see requests without. - is stdin. The exit code is 1 when something differs.`,
 		Example: `  luaserve replay access.log --old site.lua --new site-new.lua
   zcat access.log.*.gz | luaserve replay - --old site.lua --new site-new.lua --host example.net`,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 || oldSite == "" || newSite == "" {
+				return fmt.Errorf("expected one log and two scripts: %s", cmd.UseLine())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			result, err := a.replayed(cmd, args[0], oldSite, newSite, host)
 			if err != nil {
@@ -52,11 +57,6 @@ see requests without. - is stdin. The exit code is 1 when something differs.`,
 	flags.StringVar(&newSite, "new", "", "the `script` to compare with it")
 	flags.StringVar(&host, "host", "", "the `host` of requests whose line names none")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
-	for _, name := range []string{"old", "new"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // a flag that was just defined
-		}
-	}
 	return cmd
 }
 

@@ -25,7 +25,7 @@ nonsense
 		{"replay access.log --old a.lua --new b.lua", 1, "", "access.log: no requests"},
 		{"replay empty.log --old a.lua --new b.lua --host h", 1, "", "empty.log: no requests"},
 		{"replay gone.log --old a.lua --new b.lua", 1, "", "gone.log: no such file"},
-		{"replay access.log --old a.lua", 2, "", `"new" not set`},
+		{"replay access.log --old a.lua", 2, "", "expected one log and two scripts"},
 	} {
 		got := luaserve(t, dir, strings.Fields(tt.args)...)
 		if got.code != tt.code || !strings.Contains(got.stdout, tt.stdout) || !strings.Contains(got.stderr, tt.stderr) {
