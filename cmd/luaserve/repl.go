@@ -44,7 +44,7 @@ code is 1 then if one of them is wrong.`,
 			site := ""
 			if len(args) > 0 {
 				site = args[0]
-				p, err := load(site, slog.New(slog.DiscardHandler)) // what is wrong with it is said first
+				p, err := load(site, slog.New(slog.DiscardHandler), runtime.Sandbox{}) // what is wrong with it is said first
 				if err != nil {
 					return err
 				}
