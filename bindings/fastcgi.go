@@ -9,7 +9,6 @@ import (
 	"github.com/yookoala/gofast"
 
 	"luaserve/bindings/fcgi"
-	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -46,7 +45,7 @@ type fastcgiBackend struct {
 }
 
 // fastcgiKey is what a client is shared by; see clientFor.
-type fastcgiKey struct{ config upstream.Config }
+type fastcgiKey struct{ config string }
 
 func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	return newFastCGIBackend(b, args)
@@ -58,7 +57,7 @@ func newFastCGIBackend(b *runtime.Builder, args runtime.Args) (*fastcgiBackend, 
 	if err != nil {
 		return nil, err
 	}
-	client := clientFor(b, fastcgiKey{config}, func() *fcgi.Client { return fcgi.NewClient(fcgi.Config{Config: config}) })
+	client := clientFor(b, fastcgiKey{config.Key()}, func() *fcgi.Client { return fcgi.NewClient(fcgi.Config{Config: config}) })
 	showPool(b, socket, client.Idle)
 	backend := &fastcgiBackend{client: client, address: socket, options: newCGIOptions(b, additions)}
 	backend.middleware, _ = b.Value(FastCGIMiddleware{}).(gofast.Middleware)

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"luaserve/bindings/httpproxy"
-	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -36,7 +35,7 @@ type proxyUpstream struct {
 }
 
 // proxyKey is what a client is shared by; see clientFor.
-type proxyKey struct{ config upstream.Config }
+type proxyKey struct{ config string }
 
 func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	upgrades := []string{"websocket"}
@@ -44,7 +43,7 @@ func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := clientFor(b, proxyKey{config}, func() *httpproxy.Client { return httpproxy.NewClient(httpproxy.Config{Config: config}) })
+	client := clientFor(b, proxyKey{config.Key()}, func() *httpproxy.Client { return httpproxy.NewClient(httpproxy.Config{Config: config}) })
 	showPool(b, socket, client.Idle)
 	p := &proxyUpstream{client: client, address: socket, host: config.Address, upgrades: upgrades}
 	if config.Network == "unix" {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 	"time"
@@ -37,6 +38,13 @@ type Config struct {
 
 	// MaxHeadBytes limits a response head. 0 means 64 KiB.
 	MaxHeadBytes int
+}
+
+// Key is equal for configurations that are alike. Connect does not count: it is the same for
+// all backends of a program, and functions cannot be compared.
+func (c Config) Key() string {
+	c.Connect = nil
+	return fmt.Sprintf("%+v", c)
 }
 
 // WithDefaults returns c with the defaults in place of what is 0.
