@@ -352,12 +352,24 @@ func (q *ChunkQueue) copyStream(w io.Writer, r io.Reader, flush func()) error {
 	}
 }
 
+// FileSender is a writer of a front end that has its own way to send n bytes of a file from
+// offset off. It returns how many it has sent, fewer without an error when the file has become
+// shorter.
+type FileSender interface {
+	SendFile(f *os.File, off, n int64) (int64, error)
+}
+
 // writeFile lets the kernel copy where w can (sendfile).
-func (q *ChunkQueue) writeFile(w io.Writer, c *chunk) error {
-	if _, err := c.file.Seek(c.off, io.SeekStart); err != nil {
-		return err
+func (q *ChunkQueue) writeFile(w io.Writer, c *chunk) (err error) {
+	var n int64
+	if s, ok := w.(FileSender); ok {
+		n, err = s.SendFile(c.file, c.off, c.n)
+	} else {
+		if _, err = c.file.Seek(c.off, io.SeekStart); err != nil {
+			return err
+		}
+		n, err = io.Copy(w, &io.LimitedReader{R: c.file, N: c.n})
 	}
-	n, err := io.Copy(w, &io.LimitedReader{R: c.file, N: c.n})
 	q.sent += n
 	if err == nil && n < c.n {
 		return bodyError{fmt.Errorf("file %s became shorter while it was sent", c.file.Name())}

@@ -56,22 +56,26 @@ func passes(err error) bool {
 // admit has a connection served if there is a place for it. It does not wait.
 func (s *Server) admit(l *listener, rwc net.Conn) {
 	want := l.want.Load()
-	t := &transport{Conn: rwc, peer: runtime.Connection{Local: runtime.AddrPort(rwc.LocalAddr()), Remote: runtime.AddrPort(rwc.RemoteAddr())}}
-	client := t.peer.Remote.Addr()
+	peer := runtime.Connection{Local: runtime.AddrPort(rwc.LocalAddr()), Remote: runtime.AddrPort(rwc.RemoteAddr())}
+	client := peer.Remote.Addr()
 	if want.proxying.Demands(client) {
 		client = netip.Addr{} // a load balancer, whose PROXY header names the client
 	}
-	var err error
-	if t.place, err = s.places.take(client); err != nil {
+	place, err := s.places.take(client)
+	if err != nil {
 		s.places.turnAway(rwc, want.TLS != nil, err)
 		return
 	}
-	go s.open(l, t, want)
+	plain := want.TLS == nil && !want.proxying.Allows(peer.Remote.Addr())
+	if plain && s.http1.Watch(rwc, peer, place.leave) {
+		return
+	}
+	go s.open(l, &transport{Conn: rwc, peer: peer, place: place}, want, plain)
 }
 
 // open brings a connection to where HTTP is spoken on it, and serves it.
-func (s *Server) open(l *listener, t *transport, want *manner) {
-	if want.TLS == nil && !want.proxying.Allows(t.peer.Remote.Addr()) {
+func (s *Server) open(l *listener, t *transport, want *manner, plain bool) {
+	if plain {
 		defer t.place.leave()
 		s.http1.ServeConn(t.Conn, t.peer, nil)
 		return

@@ -15,9 +15,22 @@ import (
 
 // listener is an open listener with the address as the script or the flag has it.
 type listener struct {
-	net.Listener
-	text string
-	want atomic.Pointer[manner] // as the site in force has it
+	net.Listener              // accepts what http1 can serve with the least effort
+	forTLS       net.Listener // the same one, as the system has it
+	text         string
+	want         atomic.Pointer[manner] // as the site in force has it
+}
+
+func (s *Server) newListener(l net.Listener, text string) *listener {
+	return &listener{Listener: s.http1.Listener(l), forTLS: l, text: text}
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	if l.want.Load().TLS != nil {
+		return l.forTLS.Accept()
+	}
+	return l.Listener.Accept()
 }
 
 // manner is how a site wants to be reached at an address.
@@ -135,7 +148,7 @@ func (s *Server) listen(want runtime.Listener) ([]*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*listener{{Listener: l, text: want.Address}}, nil
+	return []*listener{s.newListener(l, want.Address)}, nil
 }
 
 // inherited returns listeners for the sockets of a name that were opened for the server, all
@@ -153,7 +166,7 @@ func (s *Server) inherited(text, name string) ([]*listener, error) {
 			closeAll(all)
 			return nil, err
 		}
-		all = append(all, &listener{Listener: l, text: text})
+		all = append(all, s.newListener(l, text))
 	}
 	switch {
 	case len(names) == 0:

@@ -23,6 +23,6 @@ func BenchmarkConn(b *testing.B) {
 	for n := 0; n < b.N; n += requests {
 		c.in = bytes.NewReader(in)
 		c.out.Reset()
-		s.serveConn(c, runtime.Connection{}, nil)
+		s.ServeConn(c, runtime.Connection{}, nil)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -12,70 +11,82 @@ import (
 	"luaserve/runtime"
 )
 
-// conn is one connection with its buffers. One goroutine serves it.
+// conn is what a session needs while it has a request: buffers and what is known of the
+// request. One goroutine serves it.
 type conn struct {
-	srv  *Server
-	rwc  net.Conn
+	*session
 	buf  []byte // buf[r:w] was read and not used yet
 	r, w int
+	seen int // how much of that was searched for the end of a head
 	out  writer
 	head head
 	body *body // nil without one
 
+	begun    bool            // a part of a head has come
+	drained  bool            // the last read took all that there was
 	finished bool            // the request is over, its answer perhaps not all sent
 	limits   *runtime.Limits // as they were when the request began
-
-	served int64         // requests that were answered
-	idle   time.Duration // for the next request, as the last one had it
-
-	peer  runtime.Connection
-	last  func() bool // whether the request that is answered is the last one; may be nil
-	watch watcher
+	watch    watcher
 }
 
-var connPool = sync.Pool{New: func() any { return &conn{buf: make([]byte, 4<<10)} }}
+// bufferSize is what a request has at first for its head, and an answer for its own, in bytes.
+const bufferSize = 4 << 10
 
-// serveConn speaks HTTP/1 on a connection until it ends, and closes it.
-func (s *Server) serveConn(rwc net.Conn, peer runtime.Connection, last func() bool) {
+var connPool = sync.Pool{New: func() any {
+	return &conn{buf: make([]byte, bufferSize), out: writer{buf: make([]byte, 0, bufferSize)}}
+}}
+
+func newConn(s *session) *conn {
 	c := connPool.Get().(*conn)
-	c.srv, c.rwc, c.r, c.w = s, rwc, 0, 0
-	c.peer, c.last = peer, last
-	c.served, c.idle = 0, 0
-	c.out.reset(rwc)
-	panicked := true
-	defer func() {
-		rwc.Close()
-		if panicked {
-			// others may still hold the connection, so nobody else gets it
-			if c.body != nil {
-				c.body.stop()
-			}
-			c.watch.stop(c)
-			return
-		}
-		c.rwc, c.body, c.last, c.limits = nil, nil, nil, nil
-		c.peer = runtime.Connection{}
-		c.head.reset()
-		if cap(c.buf) <= 16<<10 {
-			connPool.Put(c)
-		}
-	}()
-	for first := true; c.serveOne(first); {
-		first = false
-	}
-	panicked = false
+	c.session = s
+	c.out.rwc, c.out.watched = s.rwc, s.watched
+	return c
 }
 
-// serveOne serves one request and reports whether the connection goes on.
-func (c *conn) serveOne(first bool) bool {
-	if err := c.readHead(first); err != nil {
-		var he *headError
-		if errors.As(err, &he) {
-			c.refuse(he)
-		}
-		return false
+// release gives the memory to other sessions.
+func (c *conn) release() {
+	if cap(c.buf) > 4*bufferSize {
+		return
 	}
-	c.rwc.SetDeadline(time.Time{})
+	c.head.reset()
+	c.session, c.body, c.limits = nil, nil, nil
+	c.r, c.w, c.seen, c.begun = 0, 0, 0, false
+	c.out.rwc, c.out.watched, c.out.buf = nil, nil, c.out.buf[:0]
+	connPool.Put(c)
+}
+
+// takeHead parses the next head, if all of it has come. An error ends the session; a
+// *headError is told to the client.
+func (c *conn) takeHead() (ok bool, err error) {
+	if !c.begun {
+		if !c.skipEmptyLines() {
+			return false, nil
+		}
+		if !c.begin() {
+			return false, io.EOF
+		}
+		c.begun, c.seen, c.until = true, 0, never
+		c.head.reset()
+		c.limits = c.srv.limits()
+	}
+	n := headEnd(c.buf[c.r:c.w], c.seen)
+	if c.seen = c.w - c.r; n > c.limits.HeaderBytes || n == 0 && c.seen > c.limits.HeaderBytes {
+		return false, c.tooLong()
+	}
+	if n == 0 {
+		return false, nil
+	}
+	text := string(c.buf[c.r : c.r+n])
+	c.r += n
+	if err := c.head.parse(text, c.limits); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// answer has the request answered whose head was taken. The error is errLast when no other
+// one follows.
+func (c *conn) answer() error {
 	c.body = nil
 	if c.head.contentLength != 0 {
 		c.body = newBody(c, &c.head)
@@ -85,10 +96,11 @@ func (c *conn) serveOne(first bool) bool {
 	ok := c.respond(reply)
 	c.finish(reply)
 	if ok && (c.body == nil || c.body.drain()) {
-		return true
+		c.begun, c.until = false, never
+		c.state.Store(waiting)
+		return nil
 	}
-	c.lingeringClose()
-	return false
+	return errLast
 }
 
 // finish ends what the program does for a request, once: the memory of the reply belongs to
@@ -103,52 +115,6 @@ func (c *conn) finish(reply *runtime.Reply) {
 	}
 	reply.Close()
 	c.watch.stop(c)
-}
-
-// readHead reads until the end of a head and parses it.
-func (c *conn) readHead(first bool) error {
-	c.head.reset()
-	c.limits = c.srv.limits()
-	waits := !first && c.r == c.w // between two requests
-	timeout := c.limits.HeaderTimeout
-	if waits {
-		timeout = c.idle
-		if c.srv.closing.Load() {
-			return io.EOF
-		}
-	}
-	c.rwc.SetReadDeadline(time.Now().Add(timeout))
-	c.srv.setIdle(c.rwc, true)
-	seen := 0
-	for begun := false; ; {
-		if c.skipEmptyLines() && !begun {
-			begun = true
-			c.srv.setIdle(c.rwc, false)
-			if waits {
-				c.limits = c.srv.limits() // there may have been a reload
-				c.rwc.SetReadDeadline(time.Now().Add(c.limits.HeaderTimeout))
-			}
-		}
-		if n := headEnd(c.buf[c.r:c.w], seen); n > c.limits.HeaderBytes {
-			return c.tooLong()
-		} else if n > 0 {
-			text := string(c.buf[c.r : c.r+n])
-			c.r += n
-			if err := c.head.parse(text, c.limits); err != nil {
-				return err
-			}
-			return nil
-		}
-		if seen = c.w - c.r; seen > c.limits.HeaderBytes {
-			return c.tooLong()
-		}
-		if err := c.fill(); err != nil {
-			if begun && errors.Is(err, os.ErrDeadlineExceeded) {
-				return &headError{408, "HTTP/1.1", "the request head did not come in time"}
-			}
-			return err
-		}
-	}
 }
 
 // tooLong says which part of an endless head is too long.
@@ -168,8 +134,79 @@ func (c *conn) skipEmptyLines() bool {
 	return c.r < c.w
 }
 
-// fill reads more from the connection behind what the buffer holds.
-func (c *conn) fill() error {
+// waitForMore waits until more of a head has come.
+func (c *conn) waitForMore() error {
+	deadline, err := c.deadline()
+	if err != nil {
+		return err
+	}
+	c.rwc.SetReadDeadline(deadline.time())
+	if err := c.fill(); c.begun && errors.Is(err, os.ErrDeadlineExceeded) {
+		return errLate
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// errLate is what a client is told that took too long for its head.
+var errLate = &headError{408, "HTTP/1.1", "the request head did not come in time"}
+
+// deadline is when more must have come: of a head that has begun, or of the next one.
+func (c *conn) deadline() (moment, error) {
+	if !c.begun && c.srv.closing.Load() {
+		return never, io.EOF
+	}
+	if c.until != never {
+		return c.until, nil
+	}
+	limits := c.srv.limits() // there may have been a reload
+	wait := limits.HeaderTimeout
+	if !c.begun && c.served > 0 {
+		wait = c.idle
+	}
+	c.until = since(time.Now().Add(wait))
+	return c.until, nil
+}
+
+// readMore reads what has come on a watched connection.
+func (c *conn) readMore() error {
+	if c.drained {
+		return errAgain
+	}
+	room := c.room()
+	n, err := c.watched.tryRead(room)
+	if err == nil && n == 0 {
+		return io.EOF
+	}
+	c.w += n
+	c.drained = n < len(room)
+	return err
+}
+
+// park leaves the session to its loop; nil means that it has to go on. The memory is only kept
+// for a head that has begun.
+func (c *conn) park() error {
+	deadline, err := c.deadline()
+	if err != nil {
+		return err
+	}
+	s, empty := c.session, !c.begun && c.r == c.w
+	if s.conn = c; empty {
+		s.conn = nil
+	}
+	if s.watched.attach(s, deadline) {
+		if empty {
+			c.release()
+		}
+		return errParked
+	}
+	s.conn, c.drained = nil, false
+	return nil
+}
+
+// room makes room behind what the buffer holds.
+func (c *conn) room() []byte {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
 	}
@@ -181,7 +218,12 @@ func (c *conn) fill() error {
 			c.buf = append(c.buf, make([]byte, len(c.buf))...)
 		}
 	}
-	n, err := c.rwc.Read(c.buf[c.w:])
+	return c.buf[c.w:]
+}
+
+// fill reads more from the connection behind what the buffer holds.
+func (c *conn) fill() error {
+	n, err := c.rwc.Read(c.room())
 	c.w += n
 	if n > 0 {
 		return nil
@@ -232,23 +274,16 @@ func (c *conn) readByte() (byte, error) {
 	return b, nil
 }
 
-// lingeringClose lets the client read the answer before the connection goes: closing
-// with unread input would reset it.
-func (c *conn) lingeringClose() {
-	type closeWriter interface{ CloseWrite() error }
-	cw, ok := c.rwc.(closeWriter)
-	if !ok || cw.CloseWrite() != nil {
-		return
-	}
-	c.rwc.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-	io.CopyN(io.Discard, c.rwc, maxDrain)
-}
-
 // The Exchange of the connection.
 
 // Context ends when the client goes away. It is watched for from the first call on, which
 // costs a goroutine: actions that do not wait never ask.
-func (c *conn) Context() context.Context { return c.watch.context(c) }
+func (c *conn) Context() context.Context {
+	if c.watched != nil {
+		c.watched.yield()
+	}
+	return c.watch.context(c)
+}
 
 func (c *conn) Method() string                 { return c.head.method }
 func (c *conn) Target() string                 { return c.head.target }

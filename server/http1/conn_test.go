@@ -53,7 +53,7 @@ func FuzzConn(f *testing.F) {
 			return runtime.NewReply(status, int64(len(text)), io.NopCloser(strings.NewReader(text)))
 		}})
 		c := &memConn{in: bytes.NewReader(in)}
-		s.serveConn(c, runtime.Connection{}, nil)
+		s.ServeConn(c, runtime.Connection{}, nil)
 		r := bufio.NewReader(&c.out)
 		for answers := 0; ; answers++ {
 			if _, err := r.Peek(1); err != nil {

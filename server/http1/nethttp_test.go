@@ -83,7 +83,7 @@ func serveBytes(in []byte) (all []received) {
 		}
 		return runtime.NewReply(http.StatusNoContent, 0, nil)
 	}})
-	s.serveConn(&memConn{in: bytes.NewReader(in)}, runtime.Connection{}, nil)
+	s.ServeConn(&memConn{in: bytes.NewReader(in)}, runtime.Connection{}, nil)
 	for _, r := range all {
 		forget(r.header)
 	}

@@ -4,11 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"luaserve/runtime"
 )
@@ -35,14 +32,16 @@ type Server struct {
 	clock   clock
 	closing atomic.Bool
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool // true while idle
-	wg    sync.WaitGroup
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+	loops    *loops // nil until there is something for them
+	closed   bool
+	wg       sync.WaitGroup
 }
 
 // New returns a server.
 func New(cfg Config) *Server {
-	s := &Server{handle: cfg.Handle, refuse: cfg.Refuse, log: cfg.Log, limits: cfg.Limits, conns: map[net.Conn]bool{}}
+	s := &Server{handle: cfg.Handle, refuse: cfg.Refuse, log: cfg.Log, limits: cfg.Limits, sessions: map[*session]struct{}{}}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -60,51 +59,52 @@ func New(cfg Config) *Server {
 // told of it. last, if any, is asked before each answer whether the connection ends with
 // it. Once the server is shut down a connection is closed at once.
 func (s *Server) ServeConn(rwc net.Conn, peer runtime.Connection, last func() bool) {
-	if !s.track(rwc) {
+	one := &session{srv: s, rwc: rwc, peer: peer, last: last}
+	if s.track(one) {
+		one.serve()
+	} else {
 		rwc.Close()
-		return
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("a request panicked", "panic", r, "remote", rwc.RemoteAddr().String(), "stack", string(debug.Stack()))
-			rwc.Close()
-		}
-		s.mu.Lock()
-		delete(s.conns, rwc)
-		s.mu.Unlock()
-		s.wg.Done()
-	}()
-	s.serveConn(rwc, peer, last)
 }
 
-func (s *Server) track(rwc net.Conn) bool {
+func (s *Server) track(one *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
 		return false
 	}
-	s.conns[rwc] = true
+	s.sessions[one] = struct{}{}
 	s.wg.Add(1)
 	return true
 }
 
-func (s *Server) setIdle(rwc net.Conn, idle bool) {
+func (s *Server) forget(one *session) {
 	s.mu.Lock()
-	s.conns[rwc] = idle
+	delete(s.sessions, one)
 	s.mu.Unlock()
+	s.wg.Done()
+}
+
+// end takes no more connections, and cuts those of which which says so.
+func (s *Server) end(which func(*session) bool) {
+	var all []*session
+	s.mu.Lock()
+	s.closing.Store(true)
+	for one := range s.sessions {
+		if which(one) {
+			all = append(all, one)
+		}
+	}
+	s.mu.Unlock()
+	for _, one := range all {
+		one.cut()
+	}
 }
 
 // Shutdown takes no more connections, closes idle ones, and waits for the requests that
 // run; when ctx ends first it returns its error, and Close does the rest.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing.Store(true)
-	for rwc, idle := range s.conns {
-		if idle {
-			rwc.Close()
-		}
-	}
-	s.mu.Unlock()
+	s.end(func(one *session) bool { return one.state.CompareAndSwap(waiting, ended) })
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()
@@ -120,30 +120,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close takes no more connections and cuts those that there are.
 func (s *Server) Close() {
+	s.end(func(*session) bool { return true })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closing.Store(true)
-	for rwc := range s.conns {
-		rwc.Close()
+	if s.closed = true; s.loops != nil {
+		s.loops.close()
+		s.loops = nil
 	}
-}
-
-// clock formats the Date field once a second.
-type clock struct {
-	cached atomic.Pointer[stamp]
-}
-
-type stamp struct {
-	second int64
-	text   string
-}
-
-func (c *clock) now() string {
-	t := time.Now()
-	if s := c.cached.Load(); s != nil && s.second == t.Unix() {
-		return s.text
-	}
-	s := &stamp{t.Unix(), t.UTC().Format(http.TimeFormat)}
-	c.cached.Store(s)
-	return s.text
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 // writer gathers a response head and a short body into one system call.
 type writer struct {
 	rwc     net.Conn
+	watched watched // rwc, when a loop watches it
 	timeout time.Duration
 	buf     []byte
 	chunked bool
@@ -22,22 +25,17 @@ type writer struct {
 // bufferBytes is how much is gathered before it is written.
 const bufferBytes = 16 << 10
 
-func (w *writer) reset(rwc net.Conn) {
-	w.rwc = rwc
-	if w.buf == nil {
-		w.buf = make([]byte, 0, 4<<10)
-	}
-	w.buf = w.buf[:0]
-}
+func (w *writer) flush() error { return w.write(false) }
 
-func (w *writer) flush() error {
+// write sends what was gathered. more says that the rest of a packet follows at once.
+func (w *writer) write(more bool) error {
 	if len(w.buf) == 0 {
 		return nil
 	}
-	err := w.send(w.buf)
+	err := w.send(w.buf, more)
 	w.buf = w.buf[:0]
 	if cap(w.buf) > bufferBytes+1024 {
-		w.buf = make([]byte, 0, 4<<10)
+		w.buf = make([]byte, 0, bufferSize)
 	}
 	return err
 }
@@ -49,7 +47,14 @@ const (
 	filePiece = 256 << 10 // by sendfile
 )
 
-func (w *writer) send(b []byte) error {
+func (w *writer) send(b []byte, more bool) error {
+	if w.watched != nil {
+		n, err := w.watched.tryWrite(b, more)
+		if err != nil && err != errAgain {
+			return err
+		}
+		b = b[n:]
+	}
 	for len(b) > 0 {
 		piece := b[:min(len(b), sendPiece)]
 		w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
@@ -97,40 +102,70 @@ func (w *writer) add(p []byte) error {
 		return err
 	}
 	if len(p) > bufferBytes {
-		return w.send(p)
+		return w.send(p, false)
 	}
 	w.buf = append(w.buf, p...)
 	return nil
 }
 
-// ReadFrom lets the kernel copy a long part of a file (sendfile).
-func (w *writer) ReadFrom(r io.Reader) (int64, error) {
-	lr, ok := r.(*io.LimitedReader)
-	rf, canSend := w.rwc.(io.ReaderFrom)
-	if !ok || !canSend || w.chunked || lr.N <= bufferBytes {
-		return io.Copy(struct{ io.Writer }{w}, r)
-	}
-	if w.limit >= 0 && lr.N > w.limit {
+// SendFile implements [runtime.FileSender]. A short part of a file is read to where it is sent
+// from, behind the head; a long one is copied by the kernel (sendfile).
+func (w *writer) SendFile(f *os.File, off, n int64) (sent int64, err error) {
+	if w.limit >= 0 && n > w.limit {
 		return 0, errLength
 	}
-	if err := w.flush(); err != nil {
+	if !w.chunked && len(w.buf)+int(n) <= bufferBytes {
+		return w.readFile(f, off, n)
+	}
+	send := w.fileSender(f, off)
+	if send == nil || w.chunked || n <= bufferBytes {
+		return io.Copy(struct{ io.Writer }{w}, io.NewSectionReader(f, off, n))
+	}
+	if err := w.write(w.watched != nil); err != nil {
 		return 0, err
 	}
-	var total int64
-	for lr.N > 0 {
-		piece := &io.LimitedReader{R: lr.R, N: min(lr.N, filePiece)}
+	for sent < n {
 		w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
-		n, err := rf.ReadFrom(piece)
-		lr.N -= n
-		total += n
-		if w.limit >= 0 {
-			w.limit -= n
-		}
-		if err != nil || n == 0 {
-			return total, err
+		k, err := send(off+sent, min(n-sent, filePiece))
+		sent += k
+		w.took(k)
+		if err != nil || k == 0 {
+			return sent, err
 		}
 	}
-	return total, nil
+	return sent, nil
+}
+
+func (w *writer) took(n int64) {
+	if w.limit >= 0 {
+		w.limit -= n
+	}
+}
+
+func (w *writer) readFile(f *os.File, off, n int64) (int64, error) {
+	w.buf = slices.Grow(w.buf, int(n))
+	k, err := f.ReadAt(w.buf[len(w.buf):len(w.buf)+int(n)], off)
+	w.buf = w.buf[:len(w.buf)+k]
+	w.took(int64(k))
+	if err == io.EOF {
+		err = nil // the caller knows how much was wanted
+	}
+	return int64(k), err
+}
+
+// fileSender returns what has the kernel send the next part of a file; nil when nothing can.
+func (w *writer) fileSender(f *os.File, off int64) func(off, n int64) (int64, error) {
+	if w.watched != nil {
+		return func(off, n int64) (int64, error) { return w.watched.sendFile(f, off, n) }
+	}
+	rf, ok := w.rwc.(io.ReaderFrom)
+	if !ok {
+		return nil
+	}
+	if _, err := f.Seek(off, io.SeekStart); err != nil {
+		return nil
+	}
+	return func(_, n int64) (int64, error) { return rf.ReadFrom(&io.LimitedReader{R: f, N: n}) }
 }
 
 // end completes the body, of which the last part may still have to be flushed. trailer are
@@ -252,7 +287,7 @@ func (c *conn) writeHead(reply *runtime.Reply, keep, noBody bool) {
 		b = appendField(b, name, value)
 	}
 	if !dated {
-		b = appendField(b, "Date", c.srv.clock.now())
+		b = appendField(b, "Date", c.srv.clock.date(time.Now()))
 	}
 	switch {
 	case reply.Status == 205:
@@ -305,5 +340,4 @@ func (c *conn) refuse(e *headError) {
 	reply := c.srv.refuse(c, e.status)
 	c.respond(reply)
 	c.finish(reply)
-	c.lingeringClose()
 }

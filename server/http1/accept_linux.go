@@ -1,0 +1,112 @@
+package http1
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"luaserve/runtime"
+)
+
+// listener accepts what loops can watch.
+type listener struct {
+	net.Listener
+	loops *loops
+	file  *os.File // the same socket: a net.Listener only gives what it has made a net.Conn of
+	raw   syscall.RawConn
+}
+
+// Listener returns a listener in the place of l whose connections the server can serve with
+// less effort than others; see [Server.Watch]. Where it has no way to, that is l itself.
+func (s *Server) Listener(l net.Listener) net.Listener {
+	f, ok := l.(interface{ File() (*os.File, error) })
+	if !ok {
+		return l
+	}
+	watched := &listener{Listener: l}
+	var err error
+	if watched.loops, err = s.startLoops(); err == nil {
+		watched.file, err = f.File()
+	}
+	if err == nil {
+		watched.raw, err = watched.file.SyscallConn()
+	}
+	if err != nil {
+		s.log.Warn("connections are served with a goroutine each", "error", err, "address", l.Addr().String())
+		return l
+	}
+	watched.raw.Control(func(fd uintptr) { prepareListener(int(fd)) })
+	return watched
+}
+
+// Close implements net.Listener.
+func (l *listener) Close() error {
+	l.file.Close()
+	return l.Listener.Close()
+}
+
+// startLoops returns the loops, which run from then on until the server is closed.
+func (s *Server) startLoops() (_ *loops, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, net.ErrClosed
+	case s.loops == nil:
+		s.loops, err = newLoops()
+	}
+	return s.loops, err
+}
+
+// prepareListener sets what the accepted sockets inherit, as Go's own have it.
+func prepareListener(fd int) {
+	for _, o := range [...][3]int{
+		{syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1},
+		{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, 15},
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, 15},
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, 9},
+	} {
+		syscall.SetsockoptInt(fd, o[0], o[1], o[2]) // a unix socket has none of them
+	}
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	var fd int
+	var acceptErr error
+	err := l.raw.Read(func(from uintptr) bool {
+		for acceptErr = syscall.EINTR; acceptErr == syscall.EINTR; {
+			fd, _, acceptErr = syscall.Accept4(int(from), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		}
+		return acceptErr != syscall.EAGAIN
+	})
+	if err != nil {
+		return nil, net.ErrClosed // nothing else ends the waiting
+	}
+	if acceptErr != nil {
+		return nil, os.NewSyscallError("accept4", acceptErr)
+	}
+	return l.loops.add(fd), nil
+}
+
+// Watch has a connection of a [Server.Listener] served by the loops, without a goroutine of
+// its own, and reports whether it could. Otherwise it did nothing: see [Server.ServeConn].
+// left is called when the connection ends.
+func (s *Server) Watch(rwc net.Conn, peer runtime.Connection, left func()) bool {
+	w, ok := rwc.(*socket)
+	if !ok {
+		return false
+	}
+	one := &session{srv: s, rwc: rwc, watched: w, peer: peer, left: left}
+	if !s.track(one) {
+		rwc.Close()
+		left()
+		return true
+	}
+	if one.until = since(time.Now().Add(s.limits().HeaderTimeout)); !w.attach(one, one.until) {
+		one.close()
+	}
+	return true
+}

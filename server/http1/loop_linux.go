@@ -1,0 +1,206 @@
+package http1
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// loop serves many connections in one goroutine: it takes what the kernel has to say of its
+// sockets, and has each one served in turn. Nothing that is served may keep the others
+// waiting: before it waits it passes the loop on to another goroutine (see pass) and goes on
+// by itself; one that computes for long is passed by (see guard). The goroutine of a request
+// therefore stays the same from its beginning to its end.
+type loop struct {
+	loops *loops
+	epoll *os.File        // waited for as a file is, so that an idle loop holds no thread
+	ready syscall.RawConn // of epoll
+	fd    int             // of epoll
+	bell  int             // an eventfd that is among the sockets
+	poll  func(fd uintptr) bool
+
+	// turn counts the sockets that were served; the lowest bit is 1 while one is. Who changes
+	// it from there has the loop.
+	turn atomic.Uint64
+
+	// of the goroutine that has the loop
+	events   [64]syscall.EpollEvent
+	got      int       // events that are there
+	next     int       // the first that was not looked at
+	rested   time.Time // when it last waited
+	rests    bool      // it waits, or has just done so
+	sessions [64]*session
+
+	mu      sync.Mutex
+	sockets []*socket // by descriptor
+	closed  bool
+}
+
+// restAfter is how long a loop goes on without waiting: only when goroutines wait does the
+// scheduler look whether the network has something for others.
+const restAfter = 500 * time.Microsecond
+
+func newLoop(all *loops) (*loop, error) {
+	l := &loop{loops: all, fd: -1, bell: -1}
+	if err := l.open(); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *loop) open() (err error) {
+	if l.fd, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	if err = syscall.SetNonblock(l.fd, true); err != nil { // has os.NewFile use the poller
+		return os.NewSyscallError("fcntl", err)
+	}
+	l.epoll = os.NewFile(uintptr(l.fd), "epoll")
+	bell, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if errno != 0 {
+		return os.NewSyscallError("eventfd2", errno)
+	}
+	l.bell = int(bell)
+	if err = l.watch(l.bell); err != nil {
+		return err
+	}
+	l.poll = l.look
+	l.ready, err = l.epoll.SyscallConn()
+	return err
+}
+
+// close ends the loop; sockets that are still open hear nothing any more.
+func (l *loop) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	if l.epoll != nil {
+		l.epoll.Close()
+	} else if l.fd >= 0 {
+		syscall.Close(l.fd)
+	}
+	if l.bell >= 0 {
+		syscall.Close(l.bell)
+	}
+}
+
+func (l *loop) watch(fd int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return os.ErrClosed
+	}
+	const edges = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: edges, Fd: int32(fd)}))
+}
+
+// add makes a socket of a descriptor.
+func (l *loop) add(fd int) *socket {
+	s := newSocket(l, fd)
+	l.mu.Lock()
+	for len(l.sockets) <= fd {
+		l.sockets = append(l.sockets, nil)
+	}
+	l.sockets[fd] = s
+	l.mu.Unlock()
+	return s
+}
+
+func (l *loop) remove(s *socket) {
+	l.mu.Lock()
+	l.sockets[s.fd] = nil
+	l.mu.Unlock()
+}
+
+// run has the loop, from a turn on, until it is passed on or closed.
+func (l *loop) run(turn uint64) {
+	for {
+		s := l.nextSession()
+		if s == nil {
+			return
+		}
+		turn += 2
+		l.turn.Store(turn | 1)
+		s.watched.(*socket).turn = turn
+		s.proceed()
+		if !l.turn.CompareAndSwap(turn|1, turn) {
+			return
+		}
+	}
+}
+
+// pass gives the loop to another goroutine if it still is in a turn.
+func (l *loop) pass(turn uint64) {
+	if l.turn.CompareAndSwap(turn|1, turn+2) {
+		l.loops.employ(job{l, turn + 2})
+	}
+}
+
+// nextSession waits for the next session that something has come for; nil when the loop is closed.
+func (l *loop) nextSession() *session {
+	for {
+		for l.next < l.got {
+			s := l.sessions[l.next]
+			l.sessions[l.next] = nil
+			if l.next++; s != nil {
+				return s
+			}
+		}
+		l.next, l.got = 0, 0
+		if l.ready.Read(l.poll) != nil {
+			return nil
+		}
+		l.loops.awake()
+		l.gather()
+	}
+}
+
+// gather notes the events and keeps the sessions that are to be called.
+func (l *loop) gather() {
+	var sockets [len(l.events)]*socket
+	l.mu.Lock()
+	for i, e := range l.events[:l.got] {
+		if int(e.Fd) < len(l.sockets) { // not the bell
+			sockets[i] = l.sockets[e.Fd]
+		}
+	}
+	l.mu.Unlock()
+	for i, s := range sockets[:l.got] {
+		if s != nil {
+			l.sessions[i] = s.happened(l.events[i].Events)
+		}
+	}
+}
+
+// look asks the kernel for events and reports whether there are any. When it is false the
+// goroutine waits until there may be.
+func (l *loop) look(uintptr) bool {
+	if now := time.Now(); l.rests {
+		l.rests, l.rested = false, now
+	} else if now.Sub(l.rested) > restAfter {
+		l.rests = true
+		l.ring()
+		return false
+	}
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if l.got = int(n); errno != 0 {
+			l.got = 0
+		}
+		l.rests = l.got == 0
+		return l.got > 0
+	}
+}
+
+// ring makes an event, which ends the waiting for one. It is never read: each writing is one.
+func (l *loop) ring() {
+	one := uint64(1)
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.bell), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one))
+}

@@ -1,0 +1,267 @@
+package http1_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"luaserve/runtime"
+	"luaserve/server/http1"
+)
+
+// serveWatched serves a function on a new listener with loops.
+func serveWatched(t *testing.T, cfg http1.Config, handle func(runtime.Exchange) *runtime.Reply) (addr string, srv *http1.Server) {
+	t.Helper()
+	cfg.Handle = handle
+	srv = http1.New(cfg)
+	l := srv.Listener(listen(t))
+	t.Cleanup(func() { l.Close(); srv.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if !srv.Watch(c, runtime.Connection{}, func() {}) {
+				t.Error("a connection that cannot be watched")
+			}
+		}
+	}()
+	return l.Addr().String(), srv
+}
+
+// ask sends a request on an open connection and reads the answer.
+func ask(t *testing.T, c net.Conn, path string) string {
+	t.Helper()
+	io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Errorf("%s: %v", path, err)
+		return ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+	return string(body)
+}
+
+// However a request waits or computes, the other connections of its loop are served: those
+// here are only let go when they were.
+func TestNothingHoldsALoopUp(t *testing.T) {
+	reads := strings.Repeat("x", 32<<20) // more than sockets take by themselves
+	for name, hold := range map[string]struct {
+		handle func(ex runtime.Exchange, release chan struct{}) *runtime.Reply
+		body   string // what the client sends of a body of 10 bytes
+	}{
+		"waits and says so": {handle: func(ex runtime.Exchange, release chan struct{}) *runtime.Reply {
+			ctx := ex.Context()
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+			return stream(strings.NewReader("late"), 4)
+		}},
+		"waits and does not say so": {handle: func(_ runtime.Exchange, release chan struct{}) *runtime.Reply {
+			<-release
+			return stream(strings.NewReader("late"), 4)
+		}},
+		"computes": {handle: func(_ runtime.Exchange, release chan struct{}) *runtime.Reply {
+			for {
+				select {
+				case <-release:
+					return stream(strings.NewReader("late"), 4)
+				default:
+				}
+			}
+		}},
+		"waits for a body": {body: "12345", handle: func(ex runtime.Exchange, _ chan struct{}) *runtime.Reply {
+			n, _ := io.Copy(io.Discard, ex.Body())
+			return stream(strings.NewReader("late"), n-6)
+		}},
+		"has a client that does not read": {handle: func(runtime.Exchange, chan struct{}) *runtime.Reply {
+			return stream(strings.NewReader(reads), int64(len(reads)))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan struct{})
+			addr, _ := serveWatched(t, http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {
+				if ex.Target() == "/hold" {
+					return hold.handle(ex, release)
+				}
+				return stream(strings.NewReader("quick"), 5)
+			})
+			loops := goruntime.GOMAXPROCS(0)
+			var held []net.Conn
+			for range 2 * loops { // each loop is held up twice
+				c := dial(t, addr)
+				if hold.body == "" {
+					io.WriteString(c, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+				} else {
+					io.WriteString(c, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"+hold.body)
+				}
+				held = append(held, c)
+			}
+			for range 2 * loops {
+				c := dial(t, addr)
+				for range 3 {
+					if got := ask(t, c, "/quick"); got != "quick" {
+						t.Fatalf("got %q", got)
+					}
+				}
+			}
+			close(release)
+			for _, c := range held {
+				if hold.body != "" {
+					io.WriteString(c, hold.body)
+				}
+				resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, err := io.Copy(io.Discard, resp.Body)
+				if err != nil || n != resp.ContentLength {
+					t.Errorf("%d bytes of %d, %v", n, resp.ContentLength, err)
+				}
+			}
+			// what waited is served by the loops again
+			for _, c := range held {
+				if got := ask(t, c, "/quick"); got != "quick" {
+					t.Errorf("got %q", got)
+				}
+			}
+		})
+	}
+}
+
+// A request together with the end of the sending is answered; so is one whose bytes come one
+// by one, and one that begins in the packet of another.
+func TestWatchedConnectionsByPieces(t *testing.T) {
+	addr, _ := serveWatched(t, http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {
+		body := ex.Target()
+		return stream(strings.NewReader(body), int64(len(body)))
+	})
+	const request = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+	for name, pieces := range map[string][]string{
+		"with the end":  {request},
+		"byte by byte":  strings.Split(request, ""),
+		"overlapping":   {request + request[:10], request[10:] + "\r\n\r\n"},
+		"many at once":  {strings.Repeat(request, 1000)},
+		"empty lines":   {"\r\n", "\r\n\r\n", request, "\r\n"},
+		"longer buffer": {"GET /a HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("y", 9000), "\r\n\r\n" + request},
+	} {
+		c := dial(t, addr)
+		c.(*net.TCPConn).SetNoDelay(true)
+		var sent strings.Builder
+		go func() {
+			for _, p := range pieces {
+				io.WriteString(c, p)
+				if len(pieces) > 1 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			c.(*net.TCPConn).CloseWrite()
+		}()
+		got, err := io.ReadAll(c)
+		for _, p := range pieces {
+			sent.WriteString(p)
+		}
+		if want := strings.Count(sent.String(), "GET /a"); err != nil || strings.Count(string(got), " 200 OK") != want {
+			t.Errorf("%s: %d answers, want %d; %v", name, strings.Count(string(got), " 200 OK"), want, err)
+		}
+	}
+}
+
+// What a loop watches is ended by its deadline, by Shutdown and by Close.
+func TestWatchedConnectionsEnd(t *testing.T) {
+	quick := func(runtime.Exchange) *runtime.Reply { return stream(strings.NewReader("quick"), 5) }
+	t.Run("idle", func(t *testing.T) {
+		addr, _ := serveWatched(t, http1.Config{Limits: limits(func(l *runtime.Limits) { l.IdleTimeout = 50 * time.Millisecond })}, quick)
+		c := dial(t, addr)
+		for range 3 {
+			ask(t, c, "/")
+		}
+		if got, err := io.ReadAll(c); len(got) > 0 || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+	t.Run("shutdown", func(t *testing.T) {
+		addr, srv := serveWatched(t, http1.Config{}, quick)
+		idle, fresh := dial(t, addr), dial(t, addr)
+		ask(t, idle, "/")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		for _, c := range []net.Conn{idle, fresh} {
+			if got, _ := io.ReadAll(c); len(got) > 0 {
+				t.Errorf("got %q", got)
+			}
+		}
+	})
+	t.Run("close", func(t *testing.T) {
+		inside, release := make(chan struct{}), make(chan struct{})
+		addr, srv := serveWatched(t, http1.Config{}, func(runtime.Exchange) *runtime.Reply {
+			close(inside)
+			<-release
+			return stream(strings.NewReader("late"), 4)
+		})
+		c := dial(t, addr)
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		<-inside
+		srv.Close() // does not wait for the request
+		if got, _ := io.ReadAll(c); len(got) > 0 {
+			t.Errorf("got %q", got)
+		}
+		close(release)
+	})
+}
+
+// Many connections come, ask, pause in the middle and go at once, while requests wait.
+func TestLoopsUnderLoad(t *testing.T) {
+	addr, srv := serveWatched(t, http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {
+		switch {
+		case strings.HasPrefix(ex.Target(), "/wait"):
+			ctx := ex.Context()
+			select {
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+			}
+		case strings.HasPrefix(ex.Target(), "/hold"):
+			time.Sleep(time.Millisecond)
+		}
+		body := ex.Target()
+		return stream(strings.NewReader(body), int64(len(body)))
+	})
+	var clients sync.WaitGroup
+	for i := range 16 {
+		clients.Go(func() {
+			for j := range 20 {
+				c := dial(t, addr)
+				for k := range 5 {
+					path := []string{"/", "/wait", "/hold"}[(i+j+k)%3] + strings.Repeat("x", k)
+					if got := ask(t, c, path); got != path {
+						t.Errorf("%s: got %q", path, got)
+					}
+				}
+				if j%2 == 0 {
+					io.WriteString(c, "GET /half")
+				}
+				c.Close()
+			}
+		})
+	}
+	clients.Wait()
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

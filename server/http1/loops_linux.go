@@ -1,0 +1,150 @@
+package http1
+
+import (
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// loops are the loops of a server, one a processor, and the goroutines that run them.
+type loops struct {
+	all  []*loop
+	last atomic.Uint32 // the loop of the last connection
+
+	mu      sync.Mutex
+	resting []chan job // goroutines without a loop
+	closed  bool
+
+	asleep atomic.Bool // the guard; see guard
+	wake   chan struct{}
+}
+
+// job is to run a loop from a turn on.
+type job struct {
+	loop *loop
+	turn uint64
+}
+
+func newLoops() (*loops, error) {
+	p := &loops{wake: make(chan struct{}, 1)}
+	for range goruntime.GOMAXPROCS(0) {
+		l, err := newLoop(p)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.all = append(p.all, l)
+	}
+	for _, l := range p.all {
+		go p.work(job{l, 0})
+	}
+	go p.guard()
+	return p, nil
+}
+
+// add makes a socket of a descriptor, for one loop after the other.
+func (p *loops) add(fd int) *socket {
+	return p.all[int(p.last.Add(1))%len(p.all)].add(fd)
+}
+
+// close ends the loops. The sockets are closed already.
+func (p *loops) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, l := range p.all {
+		l.close()
+	}
+	for _, r := range p.resting {
+		close(r)
+	}
+	p.resting = nil
+	p.awake()
+}
+
+// restingMost is how many goroutines without a loop are kept for later: their stacks have
+// grown already.
+const restingMost = 64
+
+// work runs one loop after another.
+func (p *loops) work(j job) {
+	jobs := make(chan job, 1)
+	for ok := true; ok; j, ok = <-jobs {
+		j.loop.run(j.turn)
+		p.mu.Lock()
+		if p.closed || len(p.resting) >= restingMost {
+			p.mu.Unlock()
+			return
+		}
+		p.resting = append(p.resting, jobs)
+		p.mu.Unlock()
+	}
+}
+
+// employ has a goroutine do a job.
+func (p *loops) employ(j job) {
+	p.mu.Lock()
+	if n := len(p.resting); n > 0 {
+		jobs := p.resting[n-1]
+		p.resting = p.resting[:n-1]
+		p.mu.Unlock()
+		jobs <- j
+		return
+	}
+	p.mu.Unlock()
+	go p.work(j)
+}
+
+// guardEvery is how often the guard looks. A request that computes for longer than one to
+// two of them does not keep the other connections of its loop waiting.
+const guardEvery = 2 * time.Millisecond
+
+// guard passes the loops on whose turn takes too long. It sleeps while all of them wait.
+func (p *loops) guard() {
+	seen := make([]uint64, len(p.all))
+	for quiet := 0; !p.ended(); {
+		if p.look(seen) {
+			quiet = 0
+			p.asleep.Store(false)
+		}
+		switch quiet++; {
+		case p.asleep.Load():
+			<-p.wake // they waited still after they could see that the guard sleeps
+		case quiet > 100:
+			p.asleep.Store(true)
+		default:
+			time.Sleep(guardEvery)
+		}
+	}
+}
+
+// look passes on the loops that are in the turn in which they were seen, and reports whether
+// any has been in one since.
+func (p *loops) look(seen []uint64) (busy bool) {
+	for i, l := range p.all {
+		turn := l.turn.Load()
+		busy = busy || turn&1 != 0 || turn != seen[i]
+		if turn == seen[i] && turn&1 != 0 {
+			l.pass(turn &^ 1)
+		}
+		seen[i] = turn
+	}
+	return busy
+}
+
+func (p *loops) ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
+// awake is called by a loop that goes on.
+func (p *loops) awake() {
+	if p.asleep.Load() && p.asleep.CompareAndSwap(true, false) {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"luaserve/runtime"
+)
+
+// session is a connection from its beginning to its end. While a loop watches it between two
+// requests, a session is all that is kept of it.
+type session struct {
+	srv     *Server
+	rwc     net.Conn
+	watched watched // rwc, when a loop watches it; else nil
+	peer    runtime.Connection
+	last    func() bool // whether the request that is answered is the last one; may be nil
+	left    func()      // called at the end; may be nil
+	state   atomic.Int32
+
+	served    int64         // requests that were answered
+	idle      time.Duration // how long the next one may take to begin, as the last one had it
+	until     moment        // when what it waits for must have come; never while it does not wait
+	lingering bool          // the last answer is out; what still comes is dropped
+	conn      *conn         // nil unless a part of a request has come
+}
+
+// The states of a session. A server that shuts down ends those that wait, and lets those go on
+// that have begun.
+const (
+	waiting int32 = iota
+	serving
+	ended
+)
+
+// watched is a connection that a loop watches, so that nothing needs to wait for it. What
+// would wait returns errAgain here; the methods of net.Conn wait, and have the loop go on
+// without their goroutine meanwhile.
+type watched interface {
+	net.Conn
+	use() bool // keeps it open until unuse; false when it is closed
+	unuse()
+	tryRead(p []byte) (int, error)
+	tryWrite(p []byte, more bool) (int, error)
+	sendFile(f *os.File, off, n int64) (int64, error) // it may wait
+	// attach leaves it to the loop until something comes, or the deadline is reached. It is
+	// false when something has come already. When it is true the session belongs to the loop.
+	attach(s *session, deadline moment) bool
+	detach() bool // takes it back; false when somebody else has it
+	cut()         // closes it under whoever uses it
+	yield()       // has the loop go on without this goroutine, which is about to wait
+}
+
+var (
+	errAgain  = errors.New("it would have to wait")
+	errParked = errors.New("the loop has the session")
+	errLast   = errors.New("no request follows")
+)
+
+// serve answers the requests of a session, waiting for them, until it ends.
+func (s *session) serve() {
+	c := newConn(s)
+	defer s.recovered(c)
+	for err := error(nil); ; {
+		var ok bool
+		switch ok, err = c.takeHead(); {
+		case err != nil:
+		case ok:
+			err = c.answer()
+		default:
+			err = c.waitForMore()
+		}
+		if err != nil {
+			s.end(c, err)
+			return
+		}
+	}
+}
+
+// proceed answers the requests of a watched session that have come, and leaves it to the loop
+// again. It does not wait for more.
+func (s *session) proceed() {
+	if !s.watched.use() {
+		s.close()
+		return
+	}
+	defer s.watched.unuse()
+	c := s.conn
+	if c == nil {
+		c = newConn(s)
+	}
+	defer s.recovered(c)
+	if s.lingering {
+		s.end(c, errLast)
+		return
+	}
+	c.drained = false
+	for err := error(nil); ; {
+		var ok bool
+		switch ok, err = c.takeHead(); {
+		case err != nil:
+		case ok:
+			err = c.answer()
+		default:
+			if err = c.readMore(); err == errAgain {
+				err = c.park()
+			}
+		}
+		if err == errParked {
+			return
+		}
+		if err != nil {
+			s.end(c, err)
+			return
+		}
+	}
+}
+
+// late ends a watched session that has waited for too long. It has a goroutine of its own.
+func (s *session) late() {
+	if s.conn == nil || s.lingering || !s.watched.use() {
+		s.close()
+		return
+	}
+	defer s.watched.unuse()
+	s.end(s.conn, errLate)
+}
+
+// end sends what is still to be said, and ends the session, at once or after lingering.
+func (s *session) end(c *conn, err error) {
+	if refusal, ok := errors.AsType[*headError](err); ok {
+		c.refuse(refusal)
+		err = errLast
+	}
+	if err == errLast && s.linger(c) == errParked {
+		return
+	}
+	c.release()
+	s.close()
+}
+
+// linger lets the client read the answer before the connection goes: closing with unread input
+// would reset it.
+func (s *session) linger(c *conn) error {
+	const longest = 500 * time.Millisecond
+	if !s.lingering {
+		cw, ok := s.rwc.(interface{ CloseWrite() error })
+		if !ok || cw.CloseWrite() != nil {
+			return io.EOF
+		}
+		s.lingering, s.until = true, since(time.Now().Add(longest))
+	}
+	if s.watched == nil {
+		s.rwc.SetReadDeadline(time.Now().Add(longest))
+		_, err := io.CopyN(io.Discard, s.rwc, maxDrain)
+		return err
+	}
+	buf := c.buf
+	for dropped := 0; dropped < maxDrain; {
+		n, err := s.watched.tryRead(buf)
+		if err == errAgain {
+			s.conn = nil
+			if s.watched.attach(s, s.until) {
+				c.release()
+				return errParked
+			}
+			continue
+		}
+		if err != nil || n == 0 {
+			return io.EOF
+		}
+		dropped += n
+	}
+	return io.EOF
+}
+
+// begin makes the session one that has a request, unless the server has ended it.
+func (s *session) begin() bool { return s.state.CompareAndSwap(waiting, serving) }
+
+// close ends the session. It is called once, by whoever has it.
+func (s *session) close() {
+	if s.left != nil {
+		s.left() // before the client learns of the end
+	}
+	s.rwc.Close()
+	s.srv.forget(s)
+}
+
+// cut closes the connection under whoever has the session.
+func (s *session) cut() {
+	switch {
+	case s.watched == nil:
+		s.rwc.Close()
+	case s.watched.detach():
+		s.close()
+	default:
+		s.watched.cut()
+	}
+}
+
+// recovered is deferred where requests are served.
+func (s *session) recovered(c *conn) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	s.srv.log.Error("a request panicked", "panic", r, "remote", s.peer.Remote.String(), "stack", string(debug.Stack()))
+	s.rwc.Close()
+	// others may still hold the buffers, so no other connection gets them
+	if c.body != nil {
+		c.body.stop()
+	}
+	c.watch.stop(c)
+	s.close()
+}
