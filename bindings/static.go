@@ -23,7 +23,7 @@ func staticModule() *runtime.Module {
 		Setups: []runtime.Setup{
 			{Name: "stat_cache.ttl", Run: setupStatCacheTTL,
 				Doc: "Sets how long it is remembered whether a file exists and what it is, for the conditions physical.* and for docroot, index and pathinfo. " +
-					"0, the default here, remembers nothing beyond the request. A file that is sent is always looked at anew.",
+					"0, the default here, remembers nothing beyond the request. A file that is sent is always looked at anew: also a short one, which may be sent from memory.",
 				Example: "setup.stat_cache.ttl(10)",
 				Params:  []runtime.Param{{Name: "ttl", Type: runtime.TNumber, Doc: "seconds"}}},
 		},
@@ -114,6 +114,9 @@ func (a *staticAction) Run(vr *runtime.VRequest) error {
 		a.refuse(vr, http.StatusForbidden)
 		return nil
 	}
+	if a.sendSmall(vr) {
+		return nil
+	}
 	f, err := vr.Physical.Open()
 	if err != nil {
 		a.failed(vr, err)
@@ -181,33 +184,82 @@ func openStatus(err error) int {
 	return http.StatusInternalServerError
 }
 
+// sendSmall answers with a file that is in memory, and reports whether it could. For parts of
+// a file it is opened.
+func (a *staticAction) sendSmall(vr *runtime.VRequest) bool {
+	if _, ok := lastField(&vr.Request.Header, "Range"); ok {
+		return false
+	}
+	small := vr.Physical.Small()
+	if small == nil || !vr.HandleDirect() {
+		return false
+	}
+	d, ok := small.Notes().(*description)
+	if !ok || d.etags != vr.Option(a.etag).(etagParts) || d.types != vr.Option(a.types).(*mimeTable) {
+		d = a.describe(vr, small.Info)
+		small.Note(d)
+	}
+	if !a.begin(vr, d) {
+		vr.Response.Header.Set("Content-Type", d.typ)
+		vr.Out.Add(small.Content)
+	}
+	return true
+}
+
+// description is what the response head says of a file, and what that depends on.
+type description struct {
+	validators
+	typ   string
+	etags etagParts
+	types *mimeTable
+}
+
+func (a *staticAction) describe(vr *runtime.VRequest, info fs.FileInfo) *description {
+	etags, types := vr.Option(a.etag).(etagParts), vr.Option(a.types).(*mimeTable)
+	return &description{validatorsOf(info, etags), types.lookup(vr.Physical.Path), etags, types}
+}
+
+// begin sets what every answer with a file has, and reports whether that is all: the client's
+// copy is still good.
+func (a *staticAction) begin(vr *runtime.VRequest, d *description) (notModified bool) {
+	h := &vr.Response.Header
+	d.set(h)
+	if d.notModified(&vr.Request.Header) {
+		vr.Response.Status = http.StatusNotModified
+		return true
+	}
+	if vr.Option(a.ranges).(bool) {
+		h.Set("Accept-Ranges", "bytes")
+	}
+	vr.Response.Status = http.StatusOK
+	return false
+}
+
 // send claims the request and answers it with f, which it closes or hands over.
 func (a *staticAction) send(vr *runtime.VRequest, f *os.File, info fs.FileInfo) {
 	if !vr.HandleDirect() {
 		f.Close()
 		return
 	}
-	h := &vr.Response.Header
-	valid := validatorsOf(info, vr.Option(a.etag).(etagParts))
-	valid.set(h)
-	if valid.notModified(&vr.Request.Header) {
-		vr.Response.Status = http.StatusNotModified
+	d, size := a.describe(vr, info), info.Size()
+	if a.begin(vr, d) {
 		f.Close()
 		return
 	}
-	size := info.Size()
-	typ := vr.Option(a.types).(*mimeTable).lookup(vr.Physical.Path)
 	if vr.Option(a.ranges).(bool) {
-		h.Set("Accept-Ranges", "bytes")
-		if value, ok := lastField(&vr.Request.Header, "Range"); ok && valid.mayRange(&vr.Request.Header) {
+		if value, ok := lastField(&vr.Request.Header, "Range"); ok && d.mayRange(&vr.Request.Header) {
 			if ranges, ok := parseRange(value, size); ok {
-				sendRanges(vr, f, ranges, size, typ)
+				sendRanges(vr, f, ranges, size, d.typ)
 				return
 			}
 		}
 	}
-	vr.Response.Status = http.StatusOK
-	h.Set("Content-Type", typ)
+	vr.Response.Header.Set("Content-Type", d.typ)
+	if small := vr.Physical.KeepSmall(f, info); small != nil {
+		f.Close()
+		vr.Out.Add(small.Content)
+		return
+	}
 	vr.Out.AddFile(f, 0, size)
 }
 

@@ -19,6 +19,7 @@ type Physical struct {
 
 	overlay  string // see [Config.Overlay]
 	stats    *statCache
+	small    *smallFiles
 	stat     FileStat
 	statPath string
 }
@@ -81,6 +82,9 @@ var ErrOutside = errors.New("the file is outside of its root")
 // an os.Root, link by link. name is an absolute path or one relative to root.
 // Errors: ErrOutside (wrapped), or those of os.Open.
 func OpenBelow(root, name string) (*os.File, error) {
+	if f, ok, err := openDirect(root, name); ok {
+		return f, err
+	}
 	rel, err := below(root, name)
 	if err != nil {
 		return nil, err

@@ -99,6 +99,7 @@ type Program struct {
 	requests   sync.Pool
 	observers  observers
 	stats      *statCache
+	small      smallFiles
 	luaStats   atomic.Pointer[LuaStats] // nil unless somebody wants them
 	keepAlive  [2]OptionRef             // timeout and requests
 	background background

@@ -216,6 +216,9 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 // startHead takes over what the exchange says of the request and its connection.
 func (vr *VRequest) startHead(ex Exchange) {
 	vr.Physical.stats, vr.Physical.overlay = vr.prog.stats, vr.prog.overlay
+	if vr.prog.overlay == "" {
+		vr.Physical.small = &vr.prog.small
+	}
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = ex.Connection()
 	vr.Con.useProxied()

@@ -22,10 +22,12 @@ type site interface {
 type generation struct {
 	site  site
 	users atomic.Int64
+	leave func() // release, made once
 }
 
 func newGeneration(s site) *generation {
 	g := &generation{site: s}
+	g.leave = g.release
 	g.users.Store(1)
 	return g
 }

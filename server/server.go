@@ -246,7 +246,7 @@ func (s *Server) withSite(answer func(site) *runtime.Reply) *runtime.Reply {
 		}
 	}()
 	reply := answer(g.site)
-	reply.OnClose(g.release)
+	reply.OnClose(g.leave)
 	answered = true
 	return reply
 }

@@ -33,7 +33,9 @@ type conn struct {
 const bufferSize = 4 << 10
 
 var connPool = sync.Pool{New: func() any {
-	return &conn{buf: make([]byte, bufferSize), out: writer{buf: make([]byte, 0, bufferSize)}}
+	c := &conn{buf: make([]byte, bufferSize), out: writer{buf: make([]byte, 0, bufferSize)}}
+	c.out.flushNow = func() { c.out.flush() }
+	return c
 }}
 
 func newConn(s *session) *conn {

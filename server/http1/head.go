@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -37,9 +38,11 @@ func (h *head) reset() {
 // ends the head here; parse refuses it when its line ends are not all of one kind.
 func headEnd(b []byte, from int) int {
 	for i := max(from-3, 0); i < len(b); i++ {
-		if b[i] != '\n' {
-			continue
+		n := bytes.IndexByte(b[i:], '\n')
+		if n < 0 {
+			return 0
 		}
+		i += n
 		if i+1 < len(b) && b[i+1] == '\n' {
 			return i + 2
 		}
@@ -184,12 +187,16 @@ func isFraming(name string) bool {
 func (h *head) checkValue(v string) *headError {
 	quoted := false
 	for i := 0; i < len(v); i++ {
-		switch c := v[i]; {
+		c := v[i]
+		if c > '"' && c != '\\' && c != 0x7f {
+			continue
+		}
+		switch {
 		case c < ' ' && c != '\t', c == 0x7f:
 			return h.bad("a header value has a control character")
 		case c == '"':
 			quoted = !quoted
-		case c == '\\' && quoted:
+		case c == '\\' && quoted && i+1 < len(v) && (v[i+1] == '"' || v[i+1] == '\\'):
 			i++
 		}
 	}
@@ -202,15 +209,19 @@ func (h *head) checkValue(v string) *headError {
 // validName accepts tokens and, as lighttpd2 does, bytes above 127.
 func validName(name string) bool {
 	for i := 0; i < len(name); i++ {
-		if name[i] >= 0x80 {
-			continue
-		}
-		if !runtime.ValidFieldName(name[i : i+1]) {
+		if !nameBytes[name[i]] {
 			return false
 		}
 	}
 	return name != ""
 }
+
+var nameBytes = func() (ok [256]bool) {
+	for c := range ok {
+		ok[c] = c >= 0x80 || runtime.ValidFieldName(string(rune(c)))
+	}
+	return ok
+}()
 
 func trimSpace(s string) string { return strings.TrimRight(strings.TrimLeft(s, " \t"), " ") }
 

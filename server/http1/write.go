@@ -20,6 +20,8 @@ type writer struct {
 	buf     []byte
 	chunked bool
 	limit   int64 // bytes that the body still needs, -1 when it has no length
+
+	flushNow func() // flush without its error, made once
 }
 
 // bufferBytes is how much is gathered before it is written.
@@ -220,7 +222,7 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 	if reply.Length >= 0 {
 		w.limit = reply.Length
 	}
-	if err := reply.WriteBody(w, func() { w.flush() }); err != nil {
+	if err := reply.WriteBody(w, w.flushNow); err != nil {
 		w.flush()
 		c.abort(err)
 		return false

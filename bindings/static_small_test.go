@@ -1,0 +1,58 @@
+package bindings
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The answers with a file that is in memory are those with the file.
+func TestStaticSmallFilesAnswerAlike(t *testing.T) {
+	t.Parallel()
+	s, err := loadStatic(t, `setup.mime_types { [".css"] = "text/css" }
+		actions = { docroot "@ROOT@", when(request.query:eq "x", { etag.use {}, mime_types { [".css"] = "text/x" } }), static() }`,
+		map[string]string{"www/f.css": "body {}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var etag string
+	ask := func(method, path string, fields ...string) string {
+		r := httptest.NewRequest(method, path, nil)
+		for i := 0; i < len(fields); i += 2 {
+			r.Header.Set(fields[i], strings.ReplaceAll(fields[i+1], "ETAG", etag))
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if v := w.Header()["ETag"]; len(v) > 0 {
+			etag = v[0]
+		}
+		w.Header().Del("Date")
+		return fmt.Sprint(w.Code, w.Header(), w.Body)
+	}
+	all := func() (answers []string) {
+		for range 2 {
+			answers = append(answers, ask("GET", "/f.css"), ask("HEAD", "/f.css"), ask("GET", "/f.css", "If-None-Match", "ETAG"),
+				ask("GET", "/f.css", "If-None-Match", `"other"`), ask("GET", "/f.css", "Range", "bytes=1-3"), ask("GET", "/f.css?x"), ask("GET", "/f.css"))
+		}
+		return answers
+	}
+	opened := all()
+	time.Sleep(3100 * time.Millisecond) // from then on it is kept
+	if kept := all(); !slices.Equal(kept, opened) {
+		t.Errorf("in memory:\n%s\nopened:\n%s", strings.Join(kept, "\n"), strings.Join(opened, "\n"))
+	}
+	if !strings.HasPrefix(opened[2], "304 ") || !strings.HasPrefix(opened[4], "206 ") || !strings.Contains(opened[5], "text/x") {
+		t.Errorf("%q", opened)
+	}
+	if err := os.WriteFile(filepath.Join(s.root, "f.css"), []byte("html {}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask("GET", "/f.css"); !strings.Contains(got, "html {}") {
+		t.Errorf("after a change: %s", got)
+	}
+}
