@@ -42,6 +42,7 @@ type options struct {
 	servers string
 	out     string
 	write   string
+	idle    int
 }
 
 func flags() options {
@@ -54,6 +55,7 @@ func flags() options {
 	flag.StringVar(&o.servers, "servers", "", "`list` of the servers to measure, with commas (default all that are installed)")
 	flag.StringVar(&o.out, "out", "bench-results", "`directory` for results.md, results.csv, results.json and cpu.svg")
 	flag.StringVar(&o.write, "write", "", "Markdown `page` in which to replace the block with the results")
+	flag.IntVar(&o.idle, "idle", 0, "measure nothing but the memory that so `many` idle and slow connections take; nginx and luaserve can hold thousands")
 	flag.Parse()
 	return o
 }
@@ -103,7 +105,10 @@ func (o options) run(ctx context.Context) error {
 		}
 		r.Servers = append(r.Servers, version{s.name, v})
 	}
-	b := bench{settings: o.settings, servers: servers, drive: wrk(client, o.Workers, o.Connections), log: os.Stderr, tmp: tmp}
+	b := &bench{settings: o.settings, servers: servers, drive: wrk(client, o.Workers, o.Connections), log: os.Stderr, tmp: tmp}
+	if o.idle > 0 {
+		return b.idle(ctx, o.idle)
+	}
 	r.Results, err = b.run(ctx, list)
 	if err := errors.Join(err, r.save(o.out)); err != nil || o.write == "" {
 		return err

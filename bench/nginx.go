@@ -29,7 +29,7 @@ func configureNginx(s site) ([]string, error) {
 	case virtualHosts:
 		servers = nginxHosts(s)
 	}
-	file, err := s.write("nginx.conf", main+fmt.Sprintf(nginxFrame, s.workers, s.dir, servers))
+	file, err := s.write("nginx.conf", main+fmt.Sprintf(nginxFrame, s.workers, s.dir, servers, max(4096, s.connections+64)))
 	return []string{"-c", file}, err
 }
 
@@ -39,7 +39,7 @@ worker_processes %[1]d;
 pid %[2]s/pid;
 error_log %[2]s/error.log;
 pcre_jit on;
-events { worker_connections 4096; }
+events { worker_connections %[4]d; }
 http {
   access_log off;
   sendfile on;

@@ -44,18 +44,18 @@ func parseStat(text string) (process, error) {
 		user: time.Duration(numbers[2]) * tick, system: time.Duration(numbers[3]) * tick}, nil
 }
 
-// parsePeak reads the peak resident set size of /proc/PID/status, in bytes.
-func parsePeak(text string) (int64, error) {
+// parseMemory reads a field of /proc/PID/status that says how much memory there is, in bytes.
+func parseMemory(text, field string) (int64, error) {
 	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if value, ok := strings.CutPrefix(line, field); ok {
 			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 			if err != nil {
-				return 0, fmt.Errorf("VmHWM: %w", err)
+				return 0, fmt.Errorf("%s %w", field, err)
 			}
 			return kb << 10, nil
 		}
 	}
-	return 0, errors.New("status: expected a line VmHWM")
+	return 0, fmt.Errorf("status: expected a line %s", field)
 }
 
 // tree returns a process and all its descendants, in the order of their ids.
@@ -106,14 +106,16 @@ func spent(before, after []process) (user, system time.Duration, err error) {
 
 // peak sums up the peak resident set sizes of a tree, in bytes. Memory that processes share
 // counts once for each of them.
-func peak(proc fs.FS, processes []process) (int64, error) {
+func peak(proc fs.FS, processes []process) (int64, error) { return sum(proc, processes, "VmHWM:") }
+
+func sum(proc fs.FS, processes []process, field string) (int64, error) {
 	var sum int64
 	for _, p := range processes {
 		text, err := fs.ReadFile(proc, path.Join(strconv.Itoa(p.pid), "status"))
 		if err != nil {
 			return 0, err
 		}
-		n, err := parsePeak(string(text))
+		n, err := parseMemory(string(text), field)
 		if err != nil {
 			return 0, err
 		}

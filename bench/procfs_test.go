@@ -32,11 +32,11 @@ func TestParseStat(t *testing.T) {
 func fields(each string) string { return strings.Repeat(" "+each, 20) }
 
 func TestParsePeak(t *testing.T) {
-	if n, err := parsePeak("Name:\tx\nVmPeak:\t 90 kB\nVmHWM:\t    12 kB\n"); err != nil || n != 12<<10 {
+	if n, err := parseMemory("Name:\tx\nVmPeak:\t 90 kB\nVmHWM:\t    12 kB\n", "VmHWM:"); err != nil || n != 12<<10 {
 		t.Errorf("got %d, %v, expected %d", n, err, 12<<10)
 	}
 	for _, text := range []string{"", "VmPeak:\t 90 kB\n", "VmHWM:\t much\n"} {
-		if _, err := parsePeak(text); err == nil {
+		if _, err := parseMemory(text, "VmHWM:"); err == nil {
 			t.Errorf("%q: expected an error", text)
 		}
 	}
