@@ -2196,7 +2196,7 @@ setup.stat_cache = {}
 
 --- Sets how long it is remembered whether a file exists and what it is, for the conditions physical.*
 --- and for docroot, index and pathinfo. 0, the default here, remembers nothing beyond the request. A
---- file that is sent is always looked at anew.
+--- file that is sent is always looked at anew: also a short one, which may be sent from memory.
 ---
 --- ```lua
 --- setup.stat_cache.ttl(10)
