@@ -339,7 +339,12 @@ func TestPage(t *testing.T) {
 			t.Errorf("status %q", got)
 		}
 		b.put(1, "setup.mime_types \"default\" -- changed")
-		b.wait(`document.body.classList.contains("stale") || !document.querySelector("#tree .decisive")`)
+		b.wait(`document.body.classList.contains("old-response") && !document.querySelector("#tree .decisive")`)
+		b.put(1, "setup.mime_typos \"default\"")
+		b.wait(`document.body.classList.contains("old-tree") && document.querySelector("#problems button")`)
+		if n := len(b.rows()); n == 0 {
+			t.Error("a script with an error has no tree any more")
+		}
 	})
 	t.Run("the tree and the script know of each other", func(t *testing.T) {
 		b := open(t, chromium, tall, "")
@@ -438,7 +443,16 @@ func TestLooks(t *testing.T) {
 	for name, l := range map[string]look{"light": desktop, "dark": {1440, 900, true}, "phone": phone, "phone-dark": {390, 844, true}, "tablet": {820, 1100, false}} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t, chromium, l, "")
-			b.ask("http://trac.example.net/wiki/Start")
+			for i, url := range []string{"http://trac.example.net/version", "http://old.example.net/", "http://trac.example.net/wiki/Start"} {
+				if i > 0 {
+					b.run(chromedp.Click(chromedp.CSS("#add")))
+				}
+				b.ask(url)
+			}
+			if name == "light" {
+				b.run(chromedp.Click(chromedp.CSS("#request-0")), chromedp.Click(chromedp.CSS("#run")))
+				b.wait(`document.querySelector("#part-body pre")`)
+			}
 			b.wait(`document.querySelector("#tree .decisive")`)
 			for _, view := range []string{"script", "pipeline", "response"} {
 				if l.width < 900 {

@@ -7,7 +7,7 @@ import { Names } from "./names.js";
 import { Requests } from "./requests.js";
 import { Response } from "./response.js";
 import { Store } from "./store.js";
-import { Tree } from "./tree.js";
+import { Tree, duration } from "./tree.js";
 
 const typing = 150; // milliseconds without a key before the script is checked
 const narrow = matchMedia("(max-width: 899px)"); // as in style.css
@@ -96,7 +96,8 @@ class Page {
   changed() {
     this.mark();
     if (!this.saves) this.store.set("draft", this.editor.text);
-    if (this.ran) document.body.classList.add("stale");
+    if (this.answered) document.body.classList.add("old-response");
+    document.body.classList.add("old-tree");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => ($("live").checked ? this.run(false) : this.check()), typing);
   }
@@ -144,6 +145,8 @@ class Page {
       this.ran = Boolean(answer.result);
       this.show(answer);
       this.response.show(answer, this.file);
+      this.answered = this.ran;
+      document.body.classList.remove("old-response");
       if (asked && this.ran) {
         if (narrow.matches && $("main").dataset.view === "script") {
           this.view("pipeline");
@@ -163,16 +166,15 @@ class Page {
     const { problems, tree } = answer;
     this.editor.show(problems, this.file);
     this.showProblems(problems);
-    if (tree) {
-      this.tree.show(tree, this.ran);
-      this.expanded ??= !this.tree.large;
-      this.nameExpand();
-      document.body.classList.remove("stale");
-      this.editor.meet(this.ran ? metLines(tree, this.file) : []);
-    } else document.body.classList.add("stale");
+    if (!tree) return; // the one of before stays, in grey
+    document.body.classList.remove("old-tree");
+    this.tree.show(tree, this.ran);
+    this.expanded ??= !this.tree.large;
+    this.nameExpand();
+    this.editor.meet(this.ran ? metLines(tree, this.file) : []);
     $("only-label").hidden = !this.ran;
-    const met = this.ran ? count(tree, (p) => p.met) - 1 : 0;
-    $("path").textContent = !tree ? "" : this.ran ? `${met} of ${plural(count(tree) - 1, "action")} met` : plural(count(tree) - 1, "action");
+    const all = count(tree) - 1; // without the pipeline itself
+    $("path").textContent = this.ran ? `${count(tree, (p) => p.met) - 1} of ${plural(all, "action")} met in ${duration(answer.took * 1000)}` : plural(all, "action");
   }
 
   showProblems(problems) {

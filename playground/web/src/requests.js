@@ -81,6 +81,7 @@ export class Requests {
     const focused = $("requests").contains(document.activeElement);
     $("requests").replaceChildren(...tabs);
     if (focused) tabs[this.at].focus();
+    tabs[this.at].scrollIntoView({ block: "nearest", inline: "nearest" });
     const headers = headerLines(this.current).length;
     const body = new TextEncoder().encode(this.current.body ?? "").length;
     const parts = [headers ? plural(headers, "header") : "", body ? plural(body, "byte") + " of body" : ""].filter(Boolean);

@@ -41,7 +41,7 @@ export class Response {
     const asked = !result.decided?.reached;
     status.className = `chip ${result.status >= 500 ? "bad" : result.status >= 400 || !asked ? "warn" : "good"}`;
     status.textContent = asked ? `${result.status} ${answer.reason}` : "Backend not asked";
-    $("decided").replaceChildren(...this.decided(result.decided, file), ` ${answer.took < 1 ? `${Math.round(answer.took * 1000)} µs` : `${answer.took.toFixed(answer.took < 10 ? 1 : 0)} ms`}`);
+    $("decided").replaceChildren(...this.decided(result.decided, file));
     const header = result.header ?? [];
     $("tab-headers").textContent = `Headers (${header.length})`;
     $("part-headers").replaceChildren(header.length
