@@ -320,7 +320,7 @@ func (x *chaos) mountSmall() {
 		return
 	}
 	x.small = true
-	x.t.Cleanup(func() { _ = syscall.Unmount(small, 0) })
+	x.t.Cleanup(func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) }) // the server may still have files open there
 	if err := os.WriteFile(filepath.Join(small, "filler"), make([]byte, 64<<10), 0o644); !errors.Is(err, syscall.ENOSPC) {
 		x.t.Errorf("the small disk is not full: %v", err)
 	}
