@@ -72,15 +72,6 @@ func fieldInteger(c *runtime.Call, value lua.LValue) int {
 	return clampInt(f)
 }
 
-// checkInteger returns argument n, a number or a string that is one, without its fraction.
-func checkInteger(c *runtime.Call, n int) int {
-	f, ok := numberOf(c.L.Get(n))
-	if !ok {
-		typeError(c, n, "number")
-	}
-	return clampInt(f)
-}
-
 func clampInt(f float64) int {
 	switch {
 	case math.IsNaN(f):

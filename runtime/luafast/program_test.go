@@ -12,7 +12,6 @@ type writer struct {
 	out    strings.Builder
 	depth  int
 	locals []string
-	loops  int
 	names  int
 	funcs  int // helpers that may be called: each calls only those before it
 }
