@@ -88,7 +88,7 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 			out.hash = true
 			out.list = append(out.list, ListValue(StringValue(string(key)), v))
 		default:
-			b.prog.log.Warn("a table key that is neither a string nor a number is ignored", "key", k.String(), "pos", b.Pos().String())
+			b.ignoreKey(k)
 		}
 	})
 	if first != nil {
@@ -106,6 +106,16 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 		return b.listValue(items), nil
 	}
 	return out, nil
+}
+
+// ignoreKey says that a table has a key which configuration tables cannot have.
+func (b *Builder) ignoreKey(k lua.LValue) {
+	w := Warning{b.pos, fmt.Sprintf("a table key that is neither a string nor a number is ignored: it is a %s", k.Type()), IgnoredKey}
+	if b.load != nil && b.load.mayUseSetups {
+		b.load.ignored = append(b.load.ignored, w)
+		return
+	}
+	b.prog.log.Warn(w.Msg, "pos", w.Pos.String())
 }
 
 // listValue makes the value of a list.

@@ -2,8 +2,11 @@ package runtime
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
 // This file is the read-only view of a program for tools: those that check a script, draw
@@ -77,7 +80,8 @@ func (c *ruleChain) first() *When { return c.whens[0].Act.(*When) }
 //	  └ 2: respond       Args status "a"
 //
 // A chain of else is a when in the else of a when. An action of a plugin (core.wsgi) has
-// what the plugin made of it as its only child. Lua functions are leaves with the name
+// what the plugin made of it as its only child, and so has a lua.handler whose file was
+// loaded. Lua functions are leaves with the name
 // "function" and the place of their first line; so are backends. An action that a script
 // uses at several places is in the tree at each of them, with the same Node: trees of whole
 // pipelines may be much larger than the memory that they take, so go down step by step.
@@ -98,6 +102,11 @@ func (t Tree) Children() []Tree {
 		return nil
 	}
 	inside := inside(t.Node.Act)
+	if h, ok := t.Node.Act.(*handlerFile); ok {
+		if root := h.loaded(); root != nil {
+			inside = []Child{{Action: root}}
+		}
+	}
 	out := make([]Tree, len(inside))
 	for i, c := range inside {
 		out[i] = Tree{c.Label, nodeOf(c.Action), t.prog}
@@ -127,6 +136,20 @@ func nodeOf(a Action) *Node {
 		return listNode(a)
 	}
 	return &Node{Name: "action", Act: a}
+}
+
+// HandlerFile returns the file of lua.handler, loads it if that has not happened yet, and
+// says why that is not possible. Its actions are the children. "" is any other action.
+func (t Tree) HandlerFile() (file string, err error) {
+	if t.Node == nil {
+		return "", nil
+	}
+	h, ok := t.Node.Act.(*handlerFile)
+	if !ok {
+		return "", nil
+	}
+	_, err = h.current()
+	return h.prog.resolve(h.name, h.from), err
 }
 
 // Condition returns what a when tests, nil for any other action.
@@ -187,6 +210,27 @@ func (p *Program) PluginNames() (actions, setups []string) {
 	return p.inspection.pluginActions, p.inspection.pluginSetups
 }
 
+// Globals returns the names that handlers find without a definition of their own: those of
+// Lua, of luaserve, and what the script has put into _G. It is for programs that were loaded
+// with [Config.Inspect].
+func (p *Program) Globals() []string {
+	if p.inspection == nil {
+		return nil
+	}
+	return p.inspection.globals
+}
+
+func (st *state) baseNames() []string {
+	names := []string{reqGlobal}
+	st.base.ForEach(func(k, _ lua.LValue) {
+		if name, ok := k.(lua.LString); ok {
+			names = append(names, string(name))
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
 // PosOf returns the place where a condition was made. It knows those of programs that were
 // loaded with [Config.Inspect] only, and none of a variable that stands alone
 // (physical.is_file).
@@ -207,6 +251,7 @@ type inspection struct {
 	conditions                  map[*Condition]Pos
 	setups                      []SetupCall
 	pluginActions, pluginSetups []string
+	globals                     []string
 }
 
 func newInspection() *inspection {

@@ -27,6 +27,7 @@ type load struct {
 	plugins       map[string]bool    // files, each only once
 	sources       map[string]bool    // the scripts themselves, not what they require
 	unused        map[*Condition]Pos // conditions that nothing has used yet
+	ignored       []Warning          // keys of tables
 	regexes       map[string]*Regex  // by their expression, so that equal ones are one
 	objects       map[named]*lua.LUserData
 	chains        []*Node // whens whose else is a when
@@ -241,11 +242,11 @@ func (l *load) actionsHint(globals *lua.LTable) string {
 
 // warnings are what the script should know although it loads.
 func (l *load) warnings() []Warning {
-	var out []Warning
+	out := l.ignored
 	for c, pos := range l.unused {
-		out = append(out, Warning{pos, fmt.Sprintf(`the condition %s is not used; "and" and "or" do not combine conditions: write all{…} or any{…}`, c)})
+		out = append(out, Warning{pos, fmt.Sprintf(`the condition %s is not used; "and" and "or" do not combine conditions: write all{…} or any{…}`, c), UnusedCondition})
 	}
-	slices.SortFunc(out, func(a, b Warning) int { return a.Pos.Line - b.Pos.Line })
+	slices.SortStableFunc(out, func(a, b Warning) int { return a.Pos.Line - b.Pos.Line })
 	return out
 }
 

@@ -228,6 +228,7 @@ func (p *Program) load(file string) error {
 	if p.inspection != nil {
 		p.inspection.pluginActions = slices.Sorted(maps.Keys(l.pluginActions))
 		p.inspection.pluginSetups = slices.Sorted(maps.Keys(l.pluginSetups))
+		p.inspection.globals = l.st.baseNames()
 	}
 	for _, w := range p.warnings {
 		p.log.Warn(w.Msg, "pos", w.Pos.String())
@@ -238,9 +239,19 @@ func (p *Program) load(file string) error {
 
 // Warning is something in a script that is probably not what its author meant.
 type Warning struct {
-	Pos Pos
-	Msg string
+	Pos  Pos
+	Msg  string
+	Kind WarningKind
 }
+
+// WarningKind says what a warning is about.
+type WarningKind uint8
+
+// The kinds of warnings.
+const (
+	UnusedCondition WarningKind = iota
+	IgnoredKey                  // of a table that was neither a string nor a number
+)
 
 // String prints site.lua:12: warning: what is odd.
 func (w Warning) String() string { return w.Pos.String() + ": warning: " + w.Msg }
@@ -429,6 +440,13 @@ func (h *handlerFile) Run(vr *VRequest) error {
 		return err
 	}
 	return root.Run(vr)
+}
+
+// loaded returns the actions of the file, nil before it was needed.
+func (h *handlerFile) loaded() *Node {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.root
 }
 
 func (h *handlerFile) current() (*Node, error) {
