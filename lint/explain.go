@@ -25,7 +25,11 @@ func (r *Rule) Markdown() string {
 	if r.Silent != "" {
 		fmt.Fprintf(&b, "\nIt says nothing when: %s\n", r.Silent)
 	}
-	fmt.Fprintf(&b, "\nWrong:\n\n```lua\n%s\n```\n\nRight:\n\n```lua\n%s\n```\n", r.Wrong, r.Right)
+	language := "lua"
+	if r == LoadError { // every block of Lua on a page is loaded by a test
+		language = "text"
+	}
+	fmt.Fprintf(&b, "\nWrong:\n\n```%s\n%s\n```\n\nRight:\n\n```lua\n%s\n```\n", language, r.Wrong, r.Right)
 	return b.String()
 }
 

@@ -25,8 +25,8 @@ import (
 	"strings"
 	"time"
 
-	"luaserve/lint/luatext"
 	"luaserve/runtime"
+	"luaserve/runtime/luatext"
 )
 
 // Severity says how bad a finding is.

@@ -1,6 +1,7 @@
 package lint_test
 
 import (
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -266,5 +267,19 @@ func TestOwnScriptsAreClean(t *testing.T) {
 			}
 		}
 		p.Close()
+	}
+}
+
+var update = flag.Bool("update", false, "write docs/lints.md anew")
+
+func TestPage(t *testing.T) {
+	const file = "../docs/lints.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(lint.Page()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(file); err != nil || string(have) != lint.Page() {
+		t.Errorf("%s is stale (%v); go test ./lint -run Page -update writes it anew", file, err)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"regexp/syntax"
 	"strings"
 
-	"luaserve/lint/luatext"
 	"luaserve/runtime"
+	"luaserve/runtime/luatext"
 )
 
 // Tables: entries that are never found, and prefixes that hide others.

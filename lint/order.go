@@ -197,6 +197,7 @@ func (w *walk) remap(t runtime.Tree, s state) state {
 	use(s.rewritten)
 	s.rewritten, s.mayMap = nil, true
 	own := w.trackOf(t)
+	own.used = own.used || s.answered != nil // what comes behind it is told already
 	if t.Node.Name != "docroot" {
 		s.mapped = union(s.mapped, []*track{own})
 		return s

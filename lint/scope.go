@@ -7,7 +7,7 @@ import (
 	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
 
-	"luaserve/lint/luatext"
+	"luaserve/runtime/luatext"
 )
 
 // code is a script as its syntax tree says it: which name is which variable.

@@ -37,7 +37,7 @@ end`}
 	ruleHandlerGlobal = &Rule{Code: "L052", Name: "global-in-handler", Severity: Warning,
 		Summary: "A handler sets a global, which is gone at the end of the request.",
 		Why:     "Globals of a handler live as long as the request, and no other handler sees them. A local says that; a field of REQ is for all handlers of the request, one of _G for all requests.",
-		Silent:  "Another function reads the global.",
+		Silent:  "Another function reads the global, or the handler asks whether it is set already: it may run twice for one request.",
 		Wrong: `actions = function(vr)
   count = 1
   if vr:handle_direct() then vr.out:add("n" .. count) end
@@ -154,7 +154,7 @@ func (c *checker) checkSet(code *code, set *globalUse, pos runtime.Pos) {
 		return
 	}
 	for _, u := range code.globals {
-		if !u.set && u.name == set.name && u.in != set.in {
+		if !u.set && u.name == set.name && (u.in != set.in || u.tested) {
 			return
 		}
 	}
@@ -175,10 +175,7 @@ func (c *checker) checkLocals(code *code) {
 		case l.writes > 0:
 			c.report(ruleUnusedLocal, pos, l.name, 0, "", "the local %s is set and never read", l.name)
 		default:
-			f := c.report(ruleUnusedLocal, pos, l.name, 0, "", "the local %s is never read", l.name)
-			if tok, ok := code.place(l.line, l.name); ok && len(code.source.text.Find(l.line, l.name)) == 1 {
-				f.Fix = &Fix{"call it _" + l.name, []Edit{{tok.Offset, tok.Offset, "_"}}}
-			}
+			c.report(ruleUnusedLocal, pos, l.name, 0, "", "the local %s is never read", l.name)
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/parse"
+
+	"luaserve/runtime/luatext"
 )
 
 // load is the loading of one script with everything that it pulls in. It ends before the
@@ -169,11 +171,15 @@ func syntaxError(err error, src []byte, name string) *LoadError {
 	if m := strings.TrimSpace(pe.Message); m != "" && m != "syntax error" {
 		msg += ": " + m
 	}
+	unclosed := ""
+	if opened, closer, ok := luatext.New(src).Unclosed(); ok {
+		unclosed = fmt.Sprintf("; the %q of line %d has no %q", opened.Text, opened.Line, closer)
+	}
 	if pe.Pos.Line == parse.EOF {
 		last := 1 + bytes.Count(bytes.TrimRight(src, " \t\r\n"), []byte("\n"))
-		return &LoadError{Pos: Pos{name, last}, Msg: msg + " at the end of the file; is an \"end\" or a bracket missing?", cause: err}
+		return &LoadError{Pos: Pos{name, last}, Msg: msg + " at the end of the file" + unclosed, cause: err}
 	}
-	return &LoadError{Pos: Pos{name, pe.Pos.Line}, Msg: fmt.Sprintf("%s near %q", msg, pe.Token), cause: err}
+	return &LoadError{Pos: Pos{name, pe.Pos.Line}, Msg: fmt.Sprintf("%s near %q", msg, pe.Token) + unclosed, cause: err}
 }
 
 // luaPlace finds the place at the beginning of Lua's messages.

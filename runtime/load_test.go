@@ -42,7 +42,7 @@ func TestLoadErrors(t *testing.T) {
 		`setup.docroot "/x" actions = respond "x"`:                `it is an action: write action.docroot`,
 		`actions = action.listen "127.0.0.1:1"`:                   `this is a setup: write setup.listen`,
 		"actions = {\n respond 'x'\n respond 'y' }":               `:3: syntax error near "respond"`,
-		`actions = function(vr)`:                                  `is an "end" or a bracket missing?`,
+		`actions = function(vr)`:                                  `the "function" of line 1 has no "end"`,
 		`error("my own")`:                                         `:1: my own`,
 		`local t = nil; actions = t.x`:                            `:1: attempt to index`,
 	} {

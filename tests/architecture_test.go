@@ -12,8 +12,9 @@ import (
 // allowedImports says which packages of this module a folder may import. Imports point one
 // way: cmd to server and bindings, those to runtime; codecs and scripts stand alone.
 var allowedImports = map[string][]string{
-	"runtime":            {"runtime/luafast", "runtime/luastring", "runtime/luaio"},
+	"runtime":            {"runtime/luafast", "runtime/luastring", "runtime/luaio", "runtime/luatext"},
 	"runtime/luafast":    {},
+	"runtime/luatext":    {},
 	"runtime/luastring":  {},
 	"runtime/luaio":      {"runtime/luastring"},
 	"scripts":            {},
@@ -23,6 +24,8 @@ var allowedImports = map[string][]string{
 	"repl":               {"runtime", "explain"},
 	"sitetest":           {"runtime", "runtime/luastring", "explain"},
 	"playground":         {"runtime", "explain", "reference"},
+	"lint":               {"runtime", "runtime/luatext"},
+	"lint/report":        {"runtime", "runtime/luatext", "lint"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},
 	"bindings/fcgi":      {"bindings/upstream"},
@@ -34,7 +37,7 @@ var allowedImports = map[string][]string{
 	"bindings": {"runtime", "explain", "bindings/upstream", "bindings/balancer", "bindings/fcgi", "bindings/scgi", "bindings/cgi",
 		"bindings/httpproxy", "bindings/memcached", "bindings/certs"},
 	"server":   {"runtime"},
-	"cmd":      {"runtime", "server", "bindings", "bindings/fcgi", "reference", "explain", "playground", "replay", "repl", "sitetest", "scripts"},
+	"cmd":      {"runtime", "server", "bindings", "bindings/fcgi", "reference", "explain", "playground", "replay", "repl", "sitetest", "scripts", "lint"},
 	"examples": {"runtime", "server", "bindings", "scripts"},
 	"bench":    {},
 	"tests":    {"runtime", "server", "bindings", "reference", "scripts", "tests/backend", "tests/pki"},
@@ -53,6 +56,9 @@ var allowedModules = map[string][]string{
 	"repl":               {},
 	"sitetest":           {"github.com/yuin/gopher-lua"},
 	"playground":         {},
+	"runtime/luatext":    {},
+	"lint":               {"github.com/yuin/gopher-lua/ast", "github.com/yuin/gopher-lua/parse"},
+	"lint/report":        {},
 	"server":             {"github.com/pires/go-proxyproto"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},

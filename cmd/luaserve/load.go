@@ -22,6 +22,11 @@ func loadToInspect(site string, log *slog.Logger) (*runtime.Program, error) {
 	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Inspect: true})
 }
 
+// loadToCheck is loadToInspect in a sandbox, as the script will run.
+func loadToCheck(site string, log *slog.Logger, sandbox runtime.Sandbox) (*runtime.Program, error) {
+	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Inspect: true, Sandbox: sandbox})
+}
+
 // oneScript is what the commands take that load a script.
 func oneScript(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {

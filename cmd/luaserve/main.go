@@ -6,6 +6,7 @@
 //	luaserve check site.lua   loads a script and says what is wrong with it
 //	luaserve explain site.lua http://example.net/   tells which rules take a request
 //	luaserve playground site.lua                    the same in the browser, with an editor
+//	luaserve explain-code     says more about a code that check has printed
 //	luaserve doc expire       shows the reference
 //
 // docs/exit-codes.md lists how it exits.
@@ -22,6 +23,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"luaserve/lint/report"
 	"luaserve/runtime"
 )
 
@@ -61,12 +63,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%v\nsee %s --help\n", err, cmd.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintln(stderr, err)
-	var le *runtime.LoadError
-	if a.verbose && errors.As(err, &le) && le.Traceback != "" {
-		fmt.Fprintln(stderr, le.Traceback)
+	if !errors.Is(err, errFound) {
+		a.sayError(err)
 	}
 	return exitRefused
+}
+
+// sayError writes why a command failed: that of a script on a terminal with its line.
+func (a *app) sayError(err error) {
+	fmt.Fprintln(a.stderr, err)
+	le, ok := errors.AsType[*runtime.LoadError](err)
+	if !ok {
+		return
+	}
+	if isTerminal(a.stderr) {
+		text := report.Text{Out: a.stderr, Color: colors(a.stderr)}
+		text.LoadError(report.LoadError("", le))
+	}
+	if a.verbose && le.Traceback != "" {
+		fmt.Fprintln(a.stderr, le.Traceback)
+	}
 }
 
 // rootCommand is the command line with everything in it.

@@ -2,14 +2,14 @@ package report
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"luaserve/lint"
-	"luaserve/lint/luatext"
 	"luaserve/runtime"
+	"luaserve/runtime/luatext"
 )
 
 // LoadError makes a finding of why a script does not load: the place on the line, and what to
@@ -26,12 +26,6 @@ func LoadError(file string, err error) lint.Finding {
 		return f
 	}
 	text := luatext.New(src)
-	if strings.HasPrefix(le.Msg, "syntax error") {
-		explainSyntax(&f, text)
-	}
-	if f.Column > 0 {
-		return f
-	}
 	for _, name := range namesIn(le.Msg) {
 		if found := text.Find(le.Pos.Line, name); len(found) > 0 {
 			f.Column, f.Width = found[0].Column, len(found[0].Text)
@@ -42,18 +36,6 @@ func LoadError(file string, err error) lint.Finding {
 		}
 	}
 	return f
-}
-
-// explainSyntax says which block is not closed, when it is that.
-func explainSyntax(f *lint.Finding, text *luatext.Text) {
-	opened, closer, ok := text.Unclosed()
-	if !ok {
-		return
-	}
-	f.Hint = fmt.Sprintf("the %q of line %d has no %q", opened.Text, opened.Line, closer)
-	if opened.Line == f.Pos.Line {
-		f.Column, f.Width = opened.Column, len(opened.Text)
-	}
 }
 
 var quotedName = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
@@ -103,8 +85,17 @@ func oneSlip(a, b string) bool {
 	return false
 }
 
-// LoadError writes the rest of an error of a script, below its message: the line and a hint.
+var unclosed = regexp.MustCompile(`the "(.+)" of line (\d+) has no "`)
+
+// LoadError writes the rest of an error of a script, below its message: the line, that of a
+// block that is not closed, and a hint.
 func (t *Text) LoadError(f lint.Finding) {
+	if m := unclosed.FindStringSubmatch(f.Msg); m != nil {
+		line, _ := strconv.Atoi(m[2])
+		if found := t.text(f.Pos.File).Find(line, m[1]); line != f.Pos.Line && len(found) > 0 {
+			t.Excerpt(runtime.Pos{File: f.Pos.File, Line: line}, found[len(found)-1].Column, len(m[1]))
+		}
+	}
 	t.Excerpt(f.Pos, f.Column, f.Width)
 	switch {
 	case f.Hint != "":

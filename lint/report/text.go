@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 
 	"luaserve/lint"
-	"luaserve/lint/luatext"
 	"luaserve/runtime"
+	"luaserve/runtime/luatext"
 )
 
 // Text writes findings for people.
