@@ -177,7 +177,7 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"run"}, "expected one script, got 0 arguments: luaserve run SITE.lua [flags]\nsee luaserve run --help\n"},
-		{[]string{"check", "a", "b"}, "expected one script, got 2 arguments: luaserve check SITE.lua [flags]\nsee luaserve check --help\n"},
+		{[]string{"run", "a", "b"}, "expected one script, got 2 arguments: luaserve run SITE.lua [flags]\nsee luaserve run --help\n"},
 		{[]string{"run", "--port", "80", "a.lua"}, "unknown flag: --port\nsee luaserve run --help\n"},
 		{[]string{"start"}, "unknown command \"start\" for \"luaserve\"\nsee luaserve --help\n"},
 	} {
