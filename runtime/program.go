@@ -65,6 +65,10 @@ type Config struct {
 	// Inspect keeps the arguments of all calls for tools (see [Tree.Args], [Program.Setups]).
 	// Servers do without: it takes memory for each action and condition.
 	Inspect bool
+	// ErrorPage makes the body of an answer to a request that has failed, for those who develop
+	// a site; without one it is the page of the status, which tells nothing of the script. With
+	// an empty body it stays so. It is called for many requests at once, not for subrequests.
+	ErrorPage func(vr *VRequest, status int, err error) (contentType, body string)
 }
 
 // Program is a loaded script: an immutable pipeline with the Lua states that its functions
@@ -105,7 +109,8 @@ type Program struct {
 	background background
 	now        func() time.Time
 	overlay    string
-	oneByOne   bool        // no indexes: what tests compare the others with
+	oneByOne   bool // no indexes: what tests compare the others with
+	errorPage  func(vr *VRequest, status int, err error) (contentType, body string)
 	inspection *inspection // nil unless somebody wants to look at the arguments
 
 	filesMu sync.Mutex
@@ -179,6 +184,7 @@ func newProgram(cfg Config) (*Program, error) {
 	if p.maxBody == 0 {
 		p.maxBody = 64 << 20
 	}
+	p.errorPage = cfg.ErrorPage
 	if cfg.Inspect {
 		p.inspection = newInspection()
 	}

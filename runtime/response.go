@@ -162,9 +162,23 @@ func (vr *VRequest) fail(err error) {
 	}
 	vr.logFailure(status, err)
 	vr.answerError(status)
+	if vr.prog.errorPage != nil && vr.parent == nil {
+		vr.explainError(status, err)
+	}
 	if se != nil && se.RetryAfter > 0 {
 		vr.Response.Header.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(se.RetryAfter.Seconds())), 10))
 	}
+}
+
+// explainError lets the program's own page tell what has failed.
+func (vr *VRequest) explainError(status int, err error) {
+	contentType, body := vr.prog.errorPage(vr, status, err)
+	if body == "" {
+		return
+	}
+	vr.rawOut.AddString(body)
+	vr.Response.Header.Set("Content-Type", contentType)
+	vr.Response.Header.Set("Cache-Control", "no-store")
 }
 
 // answerError drops what there is of a response and makes it the built-in page of a status.

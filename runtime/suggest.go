@@ -1,12 +1,21 @@
 package runtime
 
-// Nearest returns the candidate that is most like name, or "" when none is close:
-// at most a third of its letters may differ (Levenshtein, swaps counted as one).
+import "strings"
+
+// Nearest returns the candidate that is most like name, the first of several, or "" when none
+// is close: at most a third of the letters of name may differ (Levenshtein, swaps counted as
+// one), and of names with two letters they may only be swapped. Upper and lower case are the
+// same here.
 func Nearest(name string, candidates []string) string {
-	best, bestDist := "", len(name)/3+1
+	name = strings.ToLower(name)
+	best, limit := "", len(name)/3+1 // less than that
 	for _, c := range candidates {
-		if d := editDistance(name, c, bestDist+1); d < bestDist || (d == bestDist && best == "") {
-			best, bestDist = c, d
+		lower := strings.ToLower(c)
+		if len(name) == 2 && len(lower) == 2 && name[0] == lower[1] && name[1] == lower[0] && best == "" {
+			best = c
+		}
+		if d := editDistance(name, lower, limit); d < limit {
+			best, limit = c, d
 		}
 	}
 	return best

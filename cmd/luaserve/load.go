@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"luaserve/bindings"
+	"luaserve/devpage"
 	"luaserve/runtime"
 	"luaserve/scripts"
 )
@@ -14,6 +15,11 @@ import (
 // load makes a program of a script, with every module that luaserve has.
 func load(site string, log *slog.Logger, sandbox runtime.Sandbox) (*runtime.Program, error) {
 	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Sandbox: sandbox})
+}
+
+// loadForDevelopment is load for those who develop the site: they see in the browser what went wrong.
+func loadForDevelopment(site string, log *slog.Logger, sandbox runtime.Sandbox) (*runtime.Program, error) {
+	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Sandbox: sandbox, ErrorPage: devpage.Page})
 }
 
 // loadToInspect is load for commands that look at the pipeline: it keeps the arguments of

@@ -193,3 +193,27 @@ func TestVersion(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// Only with --dev does a client see what went wrong, and so behind a reload.
+func TestRunDev(t *testing.T) {
+	script := writeFile(t, t.TempDir(), "site.lua", "setup.listen '127.0.0.1:0'\nactions = function(vr)\n  error('on purpose')\nend")
+	for _, c := range []struct {
+		dev  bool
+		args []string
+	}{{true, []string{"run", "--dev", script}}, {false, []string{"run", script}}} {
+		p := start(t, nil, c.args...)
+		for range 2 {
+			got := do(t, "GET", p.url, "", "Accept", "text/html")
+			shown := strings.Contains(got.body, "on purpose") && strings.Contains(got.body, "site.lua:3")
+			if got.StatusCode != 500 || shown != c.dev || strings.Contains(got.body, "site.lua") != c.dev {
+				t.Errorf("%v: %d\n%s", c.args, got.StatusCode, got.body)
+			}
+			p.signal(syscall.SIGHUP)
+			p.waitForLog("the script was reloaded")
+		}
+		if warned := strings.Contains(p.log.String(), "--dev"); warned != c.dev {
+			t.Errorf("%v: warned: %t", c.args, warned)
+		}
+		p.end(syscall.SIGTERM)
+	}
+}

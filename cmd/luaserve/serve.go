@@ -21,6 +21,7 @@ type serveOptions struct {
 	listen  []string            // in place of the script's addresses
 	sandbox runtime.Sandbox     // what the script may do
 	watch   bool                // load the script again when its files change
+	dev     bool                // show clients what went wrong
 	user    string              // whom to become once everything is open, "" to stay
 	pprof   string              // an address for the profiles of the process, "" for none
 	ready   func(urls []string) // called once all of them answer, if it is not nil
@@ -44,7 +45,10 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	log := a.logger()
 	tuneMemory(log)
-	loader := siteLoader{log: log, sandbox: o.sandbox}
+	loader := siteLoader{log: log, sandbox: o.sandbox, dev: o.dev}
+	if o.dev {
+		log.Warn("--dev: a request that fails shows parts of the script to its client")
+	}
 	s, err := server.New(server.Config{
 		Site: o.site, Listen: o.listen, Sockets: activation.Files(true), Load: loader.load, Log: log,
 	})

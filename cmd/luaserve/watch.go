@@ -19,6 +19,7 @@ import (
 type siteLoader struct {
 	log     *slog.Logger
 	sandbox runtime.Sandbox
+	dev     bool // clients see what went wrong
 
 	mu      sync.Mutex
 	program *runtime.Program // the last one that was loaded
@@ -26,7 +27,11 @@ type siteLoader struct {
 }
 
 func (l *siteLoader) load(path string) (*runtime.Program, error) {
-	p, err := load(path, l.log, l.sandbox)
+	loadSite := load
+	if l.dev {
+		loadSite = loadForDevelopment
+	}
+	p, err := loadSite(path, l.log, l.sandbox)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
