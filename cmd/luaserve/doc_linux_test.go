@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,7 +43,7 @@ func TestDocOnATerminal(t *testing.T) {
 	}
 }
 
-// onTerminal runs luaserve with stdout on a terminal and returns what it wrote there.
+// onTerminal runs luaserve on a terminal and returns what it wrote there.
 func onTerminal(t *testing.T, width uint16, env string, args ...string) string {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -66,14 +67,15 @@ func onTerminal(t *testing.T, width uint16, env string, args ...string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Stdout = terminal
+	cmd.Stdout, cmd.Stderr = terminal, terminal
 	cmd.Env = append(os.Environ(), "TERM=xterm", env)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	terminal.Close()
 	text, _ := io.ReadAll(master) // ends with EIO when the last holder of the terminal has closed it
-	if err := cmd.Wait(); err != nil {
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
 	return string(text)
