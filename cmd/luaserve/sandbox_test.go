@@ -17,13 +17,13 @@ func TestSandboxFlags(t *testing.T) {
 		flags  []string
 		want   string // "" is that it loads
 	}{
-		{`io.popen("true"):close() actions = docroot "/"`, nil, ""},
-		{`io.popen("true"):close() actions = docroot "/"`, []string{"--sandbox", "handler"},
+		{`io.popen("true"):close() actions = { docroot "/", respond "x" }`, nil, ""},
+		{`io.popen("true"):close() actions = { docroot "/", respond "x" }`, []string{"--sandbox", "handler"},
 			`site.lua:1: io.popen is refused at the sandbox level "handler"; --sandbox-allow io.popen (in Go: Config.Sandbox) allows it`},
-		{`io.popen("true"):close() actions = docroot "/"`, []string{"--sandbox", "handler", "--sandbox-allow", "io.popen"}, ""},
-		{`actions = docroot "/"`, []string{"--sandbox", "untrusted"},
+		{`io.popen("true"):close() actions = { docroot "/", respond "x" }`, []string{"--sandbox", "handler", "--sandbox-allow", "io.popen"}, ""},
+		{`actions = { docroot "/", respond "x" }`, []string{"--sandbox", "untrusted"},
 			`site.lua:1: docroot is refused at the sandbox level "untrusted"; --sandbox-allow docroot (in Go: Config.Sandbox) allows it`},
-		{`actions = docroot "/"`, []string{"--sandbox", "untrusted", "--sandbox-allow", "docroot", "--sandbox-allow", "os.getenv"}, ""},
+		{`actions = { docroot "/", respond "x" }`, []string{"--sandbox", "untrusted", "--sandbox-allow", "docroot", "--sandbox-allow", "os.getenv"}, ""},
 		{`assert(io.open("secret")) actions = respond "x"`, nil, ""},
 		{`assert(io.open("../secret")) actions = respond "x"`, []string{"--sandbox", "untrusted", "--sandbox-root", "root"},
 			`site.lua:1: ../secret: it is outside of the directory that the script is confined to`},
