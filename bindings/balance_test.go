@@ -74,7 +74,7 @@ func TestBalanceArguments(t *testing.T) {
 		`balance.hash("%{req.pth}", respond "a")`:                                            `key: pattern "%{req.pth}": unknown variable "req.pth"; did you mean "request.path"?`,
 		`balance.hash "%{req.path}"`:                                                         "balance.hash: backends is missing; expected balance.hash(key, backends)",
 		`balance.hash("x", respond "a", respond "b")`:                                        "balance.hash: expected balance.hash(key, backends), got 3 arguments",
-		`balance.rr { backends = respond "a", tires = 2 }`:                                    `balance.rr: unknown option "tires"; did you mean "tries"?`,
+		`balance.rr { backends = respond "a", tires = 2 }`:                                   `balance.rr: unknown option "tires"; did you mean "tries"?`,
 		`balance.rr { tries = 2 }`:                                                           `balance.rr: the option "backends" is missing; expected a list of actions`,
 		`balance.rr({ respond "a" }, { tries = 2 })`:                                         `balance.rr: entry 2: unknown option "tries"; expected one of action, name, weight`,
 		`balance.rr { backends = {} }`:                                                       "balance.rr: backends: the list of backends is empty",
