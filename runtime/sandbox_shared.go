@@ -7,7 +7,8 @@ import (
 // What all requests share must not be changed by one of them: a handler that replaces
 // string.format or the metatable of strings would do so for everybody. When a script has
 // been loaded its libraries are therefore moved into hidden tables, and in their place are
-// empty ones that lead there and refuse to be written to.
+// empty ones that lead there and refuse to replace what is there. Entries of new names
+// may be added, which lighttpd2's scripts do to share values, unless the script is untrusted.
 
 // sharedLibraries are moved; of an untrusted script the table of globals, too.
 var sharedLibraries = []string{
@@ -55,6 +56,7 @@ func (st *state) openShared() {
 		if t := hidden(L); t != nil {
 			copied := L.NewTable()
 			eachInOrder(t, func(k, v lua.LValue) { copied.RawSet(k, v) })
+			eachInOrder(L.CheckTable(1), func(k, v lua.LValue) { copied.RawSet(k, v) })
 			L.Replace(1, copied)
 		}
 		return pairs.GFunction(L)
@@ -79,9 +81,10 @@ func (st *state) protectShared() {
 		return
 	}
 	st.hidden = map[*lua.LTable]*lua.LTable{}
+	open := st.level() != SandboxUntrusted
 	meta := L.NewTable()
 	if strings, ok := st.base.RawGetString(lua.StringLibName).(*lua.LTable); ok {
-		st.protect(strings, meta)
+		st.protect(strings, meta, open)
 		if of, ok := L.GetMetatable(lua.LString("")).(*lua.LTable); ok {
 			of.RawSetString("__metatable", lua.LFalse)
 			if of.RawGetString("__index") == lua.LValue(strings) {
@@ -93,7 +96,7 @@ func (st *state) protectShared() {
 	for _, name := range sharedInPackage {
 		if packages != nil {
 			if t, ok := packages.RawGetString(name).(*lua.LTable); ok {
-				st.protect(t, L.NewTable())
+				st.protect(t, L.NewTable(), false)
 				for _, key := range []string{"_LOADED", "_LOADERS"} { // what require uses
 					if L.G.Registry.RawGetString(key) == lua.LValue(t) {
 						L.G.Registry.RawSetString(key, st.hidden[t])
@@ -104,22 +107,26 @@ func (st *state) protectShared() {
 	}
 	for _, name := range sharedLibraries {
 		if t, ok := st.base.RawGetString(name).(*lua.LTable); ok && st.hidden[t] == nil {
-			st.protect(t, L.NewTable())
+			st.protect(t, L.NewTable(), open)
 		}
 	}
 	if st.level() == SandboxUntrusted {
-		st.protect(st.base, L.NewTable())
+		st.protect(st.base, L.NewTable(), false)
 	}
 }
 
-// protect moves what is in t into a hidden table; meta becomes its metatable.
-func (st *state) protect(t, meta *lua.LTable) {
+// protect moves what is in t into a hidden table; meta becomes its metatable. What is not
+// there may be added where the table is open.
+func (st *state) protect(t, meta *lua.LTable, open bool) {
 	hidden := st.L.NewTable()
 	*hidden = *t
 	st.hidden[t] = hidden
 	meta.RawSetString("__index", hidden)
 	meta.RawSetString("__newindex", st.L.NewFunction(func(L *lua.LState) int {
-		L.RaiseError("%s", st.sharedError(L.Get(2)))
+		if !open || hidden.RawGet(L.Get(2)) != lua.LNil || L.Get(1) != lua.LValue(t) {
+			L.RaiseError("%s", st.sharedError(L.Get(2)))
+		}
+		t.RawSet(L.CheckAny(2), L.Get(3))
 		return 0
 	}))
 	meta.RawSetString("__metatable", lua.LFalse)

@@ -139,7 +139,11 @@ func TestSandboxEscapes(t *testing.T) {
 		{`mine = 1 return mine`, any("1")},
 
 		// what all requests share
-		{`string.mine = 1 return string.mine`, trusted("1")},
+		{`string.mine = 1 return string.mine`, [3]string{"1", "1", "no: is refused at the sandbox level"}},
+		{`string.mine = 1 for k in pairs(string) do if k == "mine" then return k end end`, [3]string{"mine", "mine", "no: is refused at the sandbox level"}},
+		{`string.mine = 1 return tostring(("x").mine)`, [3]string{"1", "nil", "no: is refused at the sandbox level"}},
+		{`string.format = nil return ""`, trusted("")},
+		{`string.mine = 1 string.format = 2 return ""`, trusted("")},
 		{`rawset(string, "mine", 1) return string.mine`, trusted("1")},
 		{`table.insert(string, 1) return #string`, trusted("1")},
 		{`table.remove(os) return ""`, trusted("")},
@@ -236,7 +240,8 @@ func TestSandboxWhileLoading(t *testing.T) {
 		{`local f = os.execute`, `return f("true")`, [3]string{"0", refused, refused}},
 		{`local f = pcall(function() return os.execute("true") end)`, `return f`, [3]string{"true", "false", "false"}},
 		{`local f = string function string.mine() return "mine" end`, `return ("x"):mine()`, [3]string{"mine", "mine", "mine"}},
-		{`local f = string`, `f.mine = 1 return f.mine`, [3]string{"1", refused, refused}},
+		{`local f = string`, `f.mine = 1 return f.mine`, [3]string{"1", "1", refused}},
+		{`local f = string`, `f.format = 1 return f.format`, [3]string{"1", refused, refused}},
 		{`local f = getmetatable("")`, `f.__index = nil return tostring(f)`, [3]string{"table", "table", "table"}},
 		{`local f = _G`, `f.mine = 1 return mine`, [3]string{"1", "1", refused}},
 		{`local f = pcall(function() setup.listen "127.0.0.1:0" end)`, `return f`, [3]string{"false", "false", "false"}},

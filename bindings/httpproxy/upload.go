@@ -34,7 +34,8 @@ func (cn *conn) exchangeUploading(r *Request, w *wire, h *head) error {
 	}()
 
 	bodyErr, sendErr := cn.upload(r, w)
-	cn.uploadEnded.Store(time.Now().UnixNano())
+	now := time.Now()
+	cn.uploadEnded.Store(&now)
 	cn.uploading.Store(false)
 	cn.whole = bodyErr == nil && sendErr == nil
 	var e *Error
