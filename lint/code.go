@@ -51,7 +51,7 @@ end`}
 // checkCode checks the text of the scripts.
 func (c *checker) checkCode() {
 	var all []*code
-	var set []*globalUse
+	set := map[string]setters{}
 	dynamic := false
 	for _, s := range c.order {
 		code := readCode(s)
@@ -60,7 +60,11 @@ func (c *checker) checkCode() {
 		}
 		code.markRequests(c.handlers[s.name])
 		all = append(all, code)
-		set = append(set, code.globals...)
+		for _, u := range code.globals {
+			if by := set[u.name]; u.set {
+				set[u.name] = setters{by.handlers || u.in.request, by.loading || !u.in.request}
+			}
+		}
 		dynamic = dynamic || code.dynamic
 	}
 	n := c.namesOf()

@@ -104,17 +104,25 @@ func (c *checker) namesOf() names {
 	return n
 }
 
+// setters says who sets a global: handlers, or the script while it is loaded.
+type setters struct{ handlers, loading bool }
+
 // checkGlobals checks the globals of one script; set are those that any script sets.
-func (c *checker) checkGlobals(code *code, n names, set []*globalUse) {
+func (c *checker) checkGlobals(code *code, n names, set map[string]setters) {
+	tested := map[string]bool{}
+	for _, u := range code.globals {
+		tested[u.name] = tested[u.name] || u.tested
+	}
 	for _, u := range code.globals {
 		pos := runtime.Pos{File: code.source.name, Line: u.line}
+		by := set[u.name]
 		switch {
 		case u.set:
 			c.checkSet(code, u, pos)
-		case slices.Contains(n.always, u.name), isSet(set, u.name, true), isTested(code, u.name):
-		case isSet(set, u.name, false) && u.in.request:
+		case by.handlers, tested[u.name], slices.Contains(n.always, u.name):
+		case by.loading && u.in.request:
 			c.report(ruleLoadOnly, pos, u.name, 0, "make it a local of the script: local "+u.name+" = …", "%s is nil here: globals that are set while the script is loaded are not there in handlers", u.name)
-		case isSet(set, u.name, false):
+		case by.loading:
 		case n.loading[u.name] && u.in.request && u.name == "setup":
 			c.report(ruleLoadOnly, pos, u.name, 0, "", "setup is nil here: setups can only be used while the script is loaded")
 		case n.loading[u.name] && u.in.request:
@@ -137,15 +145,6 @@ func keysOf(m map[string]bool) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// isSet reports whether something sets a global, in a handler or not.
-func isSet(set []*globalUse, name string, inRequests bool) bool {
-	return slices.ContainsFunc(set, func(u *globalUse) bool { return u.set && u.name == name && u.in.request == inRequests })
-}
-
-func isTested(code *code, name string) bool {
-	return slices.ContainsFunc(code.globals, func(u *globalUse) bool { return u.tested && u.name == name })
 }
 
 // checkSet checks a global that is set.
