@@ -28,6 +28,7 @@ func TestStaticSmallFilesAnswerAlike(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
+		//lint:ignore SA1008 names are written as they are
 		if v := w.Header()["ETag"]; len(v) > 0 {
 			etag = v[0]
 		}

@@ -201,10 +201,10 @@ func TestCheck(t *testing.T) {
 		{"local s = 'ü' actions = redirct '/x'", "error", "site.lua", `unknown action "redirct"; did you mean "redirect"?`, 1, 24, 31},
 		{"local redirct2 = 1; actions = redirct '/x'", "error", "site.lua", `unknown action "redirct"; did you mean "redirect"?`, 1, 30, 37},
 		{"actions = {\n respond 'x'\n respond 'y' }", "error", "site.lua", `syntax error near "respond"`, 3, 1, 8},
-		{"actions = function(vr)", "error", "site.lua", `syntax error at the end of the file; is an "end" or a bracket missing?`, 1, 0, 0},
+		{"actions = function(vr)", "error", "site.lua", `syntax error at the end of the file; the "function" of line 1 has no "end"`, 1, 0, 0},
 		{"local inside = request.remoteip:ip '10.0.0.0/8'\nactions = when(inside and request.path:prefix '/x', { respond 'x' })", "warning", "site.lua",
 			`the condition request.remoteip:ip("10.0.0.0/8") is not used; "and" and "or" do not combine conditions: write all{…} or any{…}`, 1, 0, 0},
-		{"lua.plugin 'broken.lua'\nactions = respond 'x'", "error", "broken.lua", `syntax error at the end of the file; is an "end" or a bracket missing?`, 1, 0, 0},
+		{"lua.plugin 'broken.lua'\nactions = respond 'x'", "error", "broken.lua", `syntax error at the end of the file; the "if" of line 1 has no "end"`, 1, 0, 0},
 		{"while true do end", "error", "site.lua", "context canceled: the time budget for Lua is used up", 1, 0, 0},
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, "broken.lua"), []byte("if x then"), 0o644); err != nil {

@@ -166,7 +166,7 @@ func TestSortIsInterrupted(t *testing.T) {
 	cfg := testConfig(log)
 	cfg.LuaBudget = time.Millisecond
 	p, err := runtime.Load(writeScript(t, say+`
-local t = {} for i = 1, 2e5 do t[i] = 2e5 - i end
+local t = {} for i = 1, 2e6 do t[i] = 2e6 - i end
 actions = { when(request.path:eq "/sort", function() table.sort(t) end), function(vr) say(vr, t[1]) end }`), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ actions = { when(request.path:eq "/sort", function() table.sort(t) end), functio
 	if status, _ := s.get("/sort"); status != 500 {
 		t.Errorf("status %d, want 500", status)
 	}
-	if _, body := s.get("/"); body != "199999" {
+	if _, body := s.get("/"); body != "1999999" {
 		t.Errorf("the table begins with %s", body)
 	}
 }

@@ -97,7 +97,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().Var(&a.logFormat, "log-format", "how messages are written: `text` or json")
 	root.AddCommand(
 		a.initCommand(), a.runCommand(), a.demoCommand(),
-		a.checkCommand(), a.explainCommand(), a.testCommand(), a.replayCommand(),
+		a.checkCommand(), a.explainCodeCommand(), a.explainCommand(), a.testCommand(), a.replayCommand(),
 		a.replCommand(), a.playgroundCommand(),
 		a.docCommand(), a.annotationsCommand(), a.versionCommand(),
 	)

@@ -79,6 +79,7 @@ func TestNothingHoldsALoopUp(t *testing.T) {
 				select {
 				case <-release:
 					return stream(strings.NewReader("late"), 4)
+				//lint:ignore SA5004 it is to compute
 				default:
 				}
 			}
