@@ -162,16 +162,38 @@ func (r slowReader) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
+// whereWrong says what of an answer is not that of the version that it begins with.
+func whereWrong(got []byte) string {
+	seed, _ := contentOf(got, versions)
+	want := content(seed, len(got))
+	first, last, n := -1, -1, 0
+	for i := range got {
+		if got[i] != want[i] {
+			if first < 0 {
+				first = i
+			}
+			last = i
+			n++
+		}
+	}
+	return fmt.Sprintf("version %d, %d bytes differ, %d to %d, there %x", seed, n, first, last, got[max(first, 0):min(max(first, 0)+16, len(got))])
+}
+
 // mendCut undoes what the kernel does to a file that is truncated while it is on its way out of
-// the page cache: of the page that the new end is in, what is behind the end becomes zero.
+// the page cache: of the memory that the new end is in, up to two megabytes, what is behind the
+// end becomes zero, also for a sendfile that has begun. No server that uses it can help that.
 func mendCut(got []byte) {
-	const pageSize = 4096
-	end := (changingSize/2 + pageSize - 1) / pageSize * pageSize
-	if len(got) < end || len(bytes.Trim(got[changingSize/2:end], "\x00")) > 0 {
+	const largest = 2 << 20
+	end := (changingSize/2 + largest - 1) / largest * largest
+	seed, ok := contentOf(got[:min(len(got), changingSize/2)], versions)
+	if !ok || len(got) < end {
 		return
 	}
-	if seed, ok := contentOf(got[:changingSize/2], versions); ok {
-		copy(got[changingSize/2:end], content(seed, end)[changingSize/2:])
+	want := content(seed, end)
+	for i := changingSize / 2; i < end; i++ {
+		if got[i] == 0 {
+			got[i] = want[i]
+		}
 	}
 }
 
@@ -183,7 +205,7 @@ func changingFile(c *crowd, client *http.Client) (int, error) {
 	}
 	mendCut(got)
 	if _, ok := contentOf(got, versions); !ok || len(got) != changingSize && len(got) != changingSize/2 {
-		return status, errWrong{fmt.Sprintf("a complete answer of %d bytes is no version of the file", len(got))}
+		return status, errWrong{fmt.Sprintf("a complete answer of %d bytes is no version of the file: %s", len(got), whereWrong(got))}
 	}
 	return status, nil
 }
