@@ -56,6 +56,9 @@ func (b *Builder) truthValue(lv *LValue) (Value, error) {
 }
 
 func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
+	if cause := b.st.dog.expired(); cause != nil {
+		return Value{}, cause
+	}
 	out := Value{kind: KindList}
 	var first error
 	fail := func(err error) {

@@ -207,7 +207,7 @@ func (l *load) loadError(err error, proto *lua.FunctionProto, globals *lua.LTabl
 		msg = string(s)
 	}
 	if cause := l.st.dog.expired(); cause != nil {
-		msg += ": " + cause.Error()
+		msg = withCause(msg, cause)
 	}
 	le := &LoadError{Msg: msg, Traceback: trace, cause: err}
 	if m := luaPlace.FindStringSubmatch(msg); m != nil {
@@ -219,7 +219,9 @@ func (l *load) loadError(err error, proto *lua.FunctionProto, globals *lua.LTabl
 
 // pipeline returns the action that a script left in its global "actions".
 func (l *load) pipeline(globals *lua.LTable, name string) (*Node, error) {
+	l.watch() // tables that hold each other twice are an endless list
 	v, err := l.st.builder.toValue(globals.RawGetString("actions"))
+	l.unwatch()
 	if err != nil {
 		return nil, &LoadError{Pos: Pos{File: name}, Msg: "actions: " + err.Error(), cause: err}
 	}

@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -251,9 +253,18 @@ func (st *state) luaError(err error) error {
 		msg = rawText(v)
 	}
 	if cause := st.dog.expired(); cause != nil {
-		msg += ": " + cause.Error()
+		msg = withCause(msg, cause)
 	}
 	return &LuaError{Msg: msg, Traceback: api.StackTrace}
+}
+
+// withCause adds why a call was stopped to the error that it ended with, in the place of
+// what Go says of its context.
+func withCause(msg string, cause error) string {
+	if place, ok := strings.CutSuffix(msg, context.Canceled.Error()); ok {
+		return place + cause.Error()
+	}
+	return msg + ": " + cause.Error()
 }
 
 // rawText describes a value that was raised as an error.
