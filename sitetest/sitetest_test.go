@@ -148,6 +148,31 @@ end`)
 	}
 }
 
+// The tests that docs/testing.md shows pass, on the site that it speaks of.
+func TestDocumentedTests(t *testing.T) {
+	text, err := os.ReadFile("../docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "```test\n")
+	tests, _, ended := strings.Cut(rest, "\n```")
+	if !ok || !ended {
+		t.Fatal("there is no block of tests")
+	}
+	t.Chdir(t.TempDir())
+	write(t, "site_test.lua", tests)
+	write(t, "site.lua", `setup.mime_types "default"
+lua.plugin "core.lua"
+actions = vhost.map { ["trac.example.net"] = {
+  docroot "/srv/trac/",
+  when(request.path:match "\\.(css|png)$", { expire "access 1 week" }),
+  when(physical.is_file, static(), core.wsgi("/trac", { fastcgi "unix:/run/trac.sock" })),
+} }`)
+	if report := run(t, 1); report.Failures() != 0 || len(report.Outcomes) != 2 {
+		t.Errorf("%+v", report.Outcomes)
+	}
+}
+
 // docs/testing.md has the list of methods; -update writes it anew.
 func TestDocumentation(t *testing.T) {
 	const file = "../docs/testing.md"

@@ -53,9 +53,14 @@ var curves = []struct {
 	{"latency of the slowest 1 %", "ms", func(s sample) float64 { return float64(s.P99.Microseconds()) / 1e3 }},
 }
 
-// quarter returns the median of a value in the n-th quarter of the samples, from 0.
+// quarter returns the median of a value in the n-th quarter of the samples, from 0. Of fewer
+// than four samples quarters share some; without any it is 0.
 func (r *result) quarter(n int, value func(sample) float64) float64 {
-	from, to := len(r.Samples)*n/4, len(r.Samples)*(n+1)/4
+	from := len(r.Samples) * n / 4
+	to := min(max(len(r.Samples)*(n+1)/4, from+1), len(r.Samples))
+	if to <= from {
+		return 0
+	}
 	var values []float64
 	for _, s := range r.Samples[from:to] {
 		values = append(values, value(s))
