@@ -17,6 +17,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -105,13 +106,13 @@ func TestBodyIsStoppedBeforeTheReplyCloses(t *testing.T) {
 
 // Uploads that outlive their requests, and panics, leave the pooled connections alone.
 func TestUploadsOutliveConnections(t *testing.T) {
-	var uploads sync.WaitGroup
+	var uploads atomic.Int64 // no WaitGroup: the race detector cannot see that a client was answered before
 	addr := serveFunc(t, listen(t), http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {
 		if in := ex.Body(); in != nil {
 			ex.Context()
 			uploads.Add(1)
 			go func() {
-				defer uploads.Done()
+				defer uploads.Add(-1)
 				for buf := make([]byte, 1000); ; {
 					if _, err := in.Read(buf); err != nil {
 						break
@@ -153,7 +154,11 @@ func TestUploadsOutliveConnections(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	uploads.Wait()
+	for end := time.Now().Add(10 * time.Second); uploads.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d uploads are still read", uploads.Load())
+		}
+	}
 }
 
 // What nobody read of a body is skipped, also when a reader was interrupted.
