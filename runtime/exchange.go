@@ -25,6 +25,18 @@ type Exchange interface {
 	CanUpgrade() bool
 }
 
+// Waiter is what an [Exchange] implements that serves other requests in the goroutine of this
+// one: Waits is called before the request waits for something, a backend or the like, so that
+// others go on meanwhile. It may be called any number of times.
+type Waiter interface{ Waits() }
+
+// waits tells the front end that the request is about to wait.
+func (vr *VRequest) waits() {
+	if w, ok := vr.exchange.(Waiter); ok {
+		w.Waits()
+	}
+}
+
 // Reply is the answer to one exchange. The front end sends Status and Header, then the
 // body, and closes the Reply in any case; closing releases the request.
 type Reply struct {

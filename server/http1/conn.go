@@ -281,10 +281,15 @@ func (c *conn) readByte() (byte, error) {
 // Context ends when the client goes away. It is watched for from the first call on, which
 // costs a goroutine: actions that do not wait never ask.
 func (c *conn) Context() context.Context {
+	c.Waits()
+	return c.watch.context(c)
+}
+
+// Waits implements [runtime.Waiter].
+func (c *conn) Waits() {
 	if c.watched != nil {
 		c.watched.yield()
 	}
-	return c.watch.context(c)
 }
 
 func (c *conn) Method() string                 { return c.head.method }

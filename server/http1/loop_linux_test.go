@@ -70,6 +70,12 @@ func TestNothingHoldsALoopUp(t *testing.T) {
 			}
 			return stream(strings.NewReader("late"), 4)
 		}},
+		"says that it waits": {handle: func(ex runtime.Exchange, release chan struct{}) *runtime.Reply {
+			ex.(runtime.Waiter).Waits()
+			ex.(runtime.Waiter).Waits()
+			<-release
+			return stream(strings.NewReader("late"), 4)
+		}},
 		"waits and does not say so": {handle: func(_ runtime.Exchange, release chan struct{}) *runtime.Reply {
 			<-release
 			return stream(strings.NewReader("late"), 4)
