@@ -29,8 +29,8 @@ type Entry struct {
 // Read calls f for each request of an access log: lines of JSON as luaserve writes them, or
 // the common and combined formats, with or without the virtual host in front or, as in
 // luaserve's own format, in the second place. host is the host of requests whose line names
-// none. It returns how many lines are no requests, with the first reason.
-func Read(r io.Reader, host string, f func(Entry)) (bad int, first, err error) {
+// none. It returns how many lines are no requests, or ones that f refuses, with the first reason.
+func Read(r io.Reader, host string, f func(Entry) error) (bad int, first, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for n := 1; lines.Scan(); n++ {
@@ -39,13 +39,15 @@ func Read(r io.Reader, host string, f func(Entry)) (bad int, first, err error) {
 			continue
 		}
 		req, err := parseLine(text, host)
-		if err != nil {
-			if bad++; first == nil {
-				first = fmt.Errorf("line %d: %w", n, err)
-			}
+		if err == nil {
+			err = f(Entry{n, req})
+		}
+		if err == nil {
 			continue
 		}
-		f(Entry{n, req})
+		if bad++; first == nil {
+			first = fmt.Errorf("line %d: %w", n, err)
+		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return bad, first, fmt.Errorf("a line is longer than %d bytes", maxLine)

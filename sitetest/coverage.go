@@ -48,8 +48,7 @@ type siteCoverage struct {
 func newCoverages() *coverages { return &coverages{sites: map[string]*siteCoverage{}} }
 
 // add notes what a request has met.
-func (c *coverages) add(site string, p *runtime.Program, r *explain.Result) {
-	rules, numbers := rulesOf(p)
+func (c *coverages) add(site string, rules []Missed, numbers map[*runtime.Node]number, r *explain.Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.sites[site]

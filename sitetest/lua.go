@@ -34,6 +34,8 @@ type oneTest struct {
 	now      time.Time // zero while the clock is the real one
 	fakes    fakes
 	prog     *runtime.Program
+	rules    []Missed
+	numbers  map[*runtime.Node]number
 	answers  *lua.LTable // the metatable of headers
 	last     *explain.Result
 	log      []string
@@ -197,6 +199,7 @@ func (t *oneTest) program() (*runtime.Program, error) {
 		return nil, err
 	}
 	t.prog = p
+	t.rules, t.numbers = rulesOf(p)
 	return p, nil
 }
 

@@ -235,7 +235,7 @@ func (t *oneTest) ask(L *lua.LState, method, url, body string, options *lua.LTab
 		t.fail(L, "%s", err.Error())
 	}
 	t.last = result
-	t.coverage.add(t.site, p, result)
+	t.coverage.add(t.site, t.rules, t.numbers, result)
 	L.Push(t.answer(result))
 	return 1
 }

@@ -82,15 +82,7 @@ func (a *app) replayed(cmd *cobra.Command, file, oldSite, newSite, host string) 
 		in = f
 	}
 	differ := replay.NewDiffer(before, after)
-	var failed error
-	bad, first, err := replay.Read(in, host, func(e replay.Entry) {
-		if err := differ.Add(cmd.Context(), e); err != nil && failed == nil {
-			failed = fmt.Errorf("%s:%d: %w", file, e.Line, err)
-		}
-	})
-	if err == nil {
-		err = failed
-	}
+	bad, first, err := replay.Read(in, host, func(e replay.Entry) error { return differ.Add(cmd.Context(), e) })
 	if err != nil {
 		return nil, err
 	}

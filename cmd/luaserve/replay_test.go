@@ -12,6 +12,7 @@ func TestReplay(t *testing.T) {
 	writeFile(t, dir, "access.log", `192.0.2.7 - - [x] "GET /a HTTP/1.1" 200 1
 192.0.2.7 - - [x] "GET /b HTTP/1.1" 200 1
 nonsense
+192.0.2.7 - - [x] "GET /a\x00b HTTP/1.1" 200 1
 `)
 	writeFile(t, dir, "empty.log", "")
 	for _, tt := range []struct {
@@ -19,7 +20,7 @@ nonsense
 		code           int
 		stdout, stderr string
 	}{
-		{"replay access.log --old a.lua --new a.lua --host h", 0, "0 of 2 requests are decided differently", "1 lines were left out: line 3"},
+		{"replay access.log --old a.lua --new a.lua --host h", 0, "0 of 2 requests are decided differently", "2 lines were left out: line 3"},
 		{"replay access.log --old a.lua --new b.lua --host h", 1, "GET http://h/b (once, line 2)", "the scripts differ"},
 		{"replay access.log --old a.lua --new b.lua --host h --json", 1, `"Status": 410`, ""},
 		{"replay access.log --old a.lua --new b.lua", 1, "", "access.log: no requests"},

@@ -36,6 +36,9 @@ var calls = []string{
 func TestAsLua(t *testing.T) {
 	program, err := exec.LookPath("lua5.1")
 	if err != nil {
+		if os.Getenv("LUASERVE_REQUIRE_BACKENDS") == "1" {
+			t.Fatal("lua5.1 is not installed, and LUASERVE_REQUIRE_BACKENDS is 1")
+		}
 		t.Skip("lua5.1 is not installed")
 	}
 	script := "local out = io.stdout local function show(...) local t = { ... } for i = 1, select('#', ...) do t[i] = tostring(t[i]) end return table.concat(t, ',') end\n"
