@@ -94,15 +94,20 @@ func (st *state) useGlobals(index, newIndex lua.LValue) {
 // pin ties a request to the state that it first entered: its REQ table, its globals and
 // the Lua objects that stand for it live there.
 type pin struct {
+	memory  pinMemory
 	vr      *VRequest
 	state   *state
 	reqTab  *lua.LTable
+	escaped bool // Lua may have kept one of the objects
+	usual   call // the memory of a call; another one is made where calls are within each other
+	busy    bool // a call has it
+}
+
+// pinMemory is what requests one after another use again.
+type pinMemory struct {
 	scopes  []scope
 	objects []objectRef
 	made    *state // the state that the unused ones among them fit
-	escaped bool   // Lua may have kept one of the objects
-	usual   call   // the memory of a call; another one is made where calls are within each other
-	busy    bool   // a call has it
 }
 
 type scope struct {
@@ -167,16 +172,16 @@ func (p *pin) req() *lua.LTable {
 }
 
 func (p *pin) globals(handler any) *lua.LTable {
-	for i := range p.scopes {
-		if p.scopes[i].handler == handler {
-			return p.scopes[i].globals
+	for i := range p.memory.scopes {
+		if p.memory.scopes[i].handler == handler {
+			return p.memory.scopes[i].globals
 		}
 	}
 	return nil
 }
 
 func (p *pin) setGlobals(handler any, globals *lua.LTable) {
-	p.scopes = append(p.scopes, scope{handler, globals})
+	p.memory.scopes = append(p.memory.scopes, scope{handler, globals})
 }
 
 // call runs a function of the state for the request and returns its result; handler is whose
@@ -200,18 +205,20 @@ func (p *pin) call(handler any, fn, arg lua.LValue) (lua.LValue, error) {
 // release cuts the Lua objects of the request from it: a script that kept one gets an
 // error, not another request. Those that no script can have are used again.
 func (p *pin) release() {
+	m := &p.memory
 	if p.escaped {
 		p.state.mu.Lock()
-		for _, o := range p.objects {
+		for _, o := range m.objects {
 			o.data.Value = nil
 		}
 		p.state.mu.Unlock()
-		clear(p.objects)
-		p.objects = p.objects[:0]
+		clear(m.objects)
+		m.objects = m.objects[:0]
 	}
-	for i := range p.objects {
-		p.objects[i].self, p.objects[i].data.Value = nil, nil
+	for i := range m.objects {
+		m.objects[i].self, m.objects[i].data.Value = nil, nil
 	}
-	clear(p.scopes)
-	*p = pin{objects: p.objects, made: p.state, scopes: p.scopes[:0]}
+	clear(m.scopes)
+	m.scopes, m.made = m.scopes[:0], p.state
+	p.vr, p.state, p.reqTab = nil, nil, nil
 }

@@ -61,12 +61,17 @@ func (h *Header) Lookup(name string) (string, bool) {
 
 // Has reports whether there is a field called name.
 func (h *Header) Has(name string) bool {
-	for _, f := range h.fields {
-		if sameName(f.Name, name) {
-			return true
+	return h.find(name) >= 0
+}
+
+// find returns the index of the first field called name, -1 when there is none.
+func (h *Header) find(name string) int {
+	for i := range h.fields {
+		if sameName(h.fields[i].Name, name) {
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // Insert adds a field at the end.
@@ -105,16 +110,19 @@ func (h *Header) Set(name, value string) {
 
 // Remove takes every field called name away and reports whether there was one.
 func (h *Header) Remove(name string) bool {
-	kept := h.fields[:0]
-	for _, f := range h.fields {
+	first := h.find(name)
+	if first < 0 { // as it is nearly always: nothing is written then
+		return false
+	}
+	kept := h.fields[:first]
+	for _, f := range h.fields[first+1:] {
 		if !sameName(f.Name, name) {
 			kept = append(kept, f)
 		}
 	}
-	removed := len(kept) < len(h.fields)
 	clear(h.fields[len(kept):])
 	h.fields = kept
-	return removed
+	return true
 }
 
 // Reset takes all fields away.

@@ -118,14 +118,14 @@ func (c *Call) Object(o *Object, self any) lua.LValue {
 }
 
 func (p *pin) object(o *Object, self any) *lua.LUserData {
-	for i := range p.objects {
-		ref := &p.objects[i]
+	for i := range p.memory.objects {
+		ref := &p.memory.objects[i]
 		if ref.object != o {
 			continue
 		}
 		if ref.self == nil { // of a request before
 			ref.self, ref.data.Value = self, self
-			if p.made != p.state {
+			if p.memory.made != p.state {
 				ref.data.Env, ref.data.Metatable = p.state.env, p.state.metatables[o]
 			}
 		}
@@ -134,7 +134,7 @@ func (p *pin) object(o *Object, self any) *lua.LUserData {
 		}
 	}
 	data := &lua.LUserData{Value: self, Env: p.state.env, Metatable: p.state.metatables[o]}
-	p.objects = append(p.objects, objectRef{o, self, data})
+	p.memory.objects = append(p.memory.objects, objectRef{o, self, data})
 	return data
 }
 

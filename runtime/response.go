@@ -278,9 +278,25 @@ func (vr *VRequest) addServer(h *Header) {
 
 // dropFraming removes the fields that the front end decides on (RFC 9110, 7.6.1).
 func dropFraming(h *Header) {
-	for _, name := range [...]string{"Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"} {
-		h.Remove(name)
+	for i := 0; i < len(h.fields); {
+		if name := h.fields[i].Name; isFraming(name) {
+			h.Remove(name)
+		} else {
+			i++
+		}
 	}
+}
+
+func isFraming(name string) bool {
+	switch len(name) {
+	case len("Upgrade"):
+		return strings.EqualFold(name, "Upgrade")
+	case len("Connection"):
+		return strings.EqualFold(name, "Connection") || strings.EqualFold(name, "Keep-Alive")
+	case len("Transfer-Encoding"):
+		return strings.EqualFold(name, "Transfer-Encoding")
+	}
+	return false
 }
 
 // ErrorPage is the built-in page of a status that has no body of its own.

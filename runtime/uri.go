@@ -147,16 +147,25 @@ func hostOf(authority string) (string, error) {
 
 // validHostName accepts a reg-name (RFC 3986, 3.2.2); "%" only before two hex digits.
 func validHostName(host string) bool {
+	emptyLabel := false
 	for i := 0; i < len(host); i++ {
 		switch c := host[i]; {
-		case c <= ' ', c >= 0x7f, strings.IndexByte(`/\?#@:<>"[]^|{}`+"`", c) >= 0:
+		case !hostBytes[c], c == '%' && (i+2 >= len(host) || !isHex(host[i+1]) || !isHex(host[i+2])):
 			return false
-		case c == '%' && (i+2 >= len(host) || !isHex(host[i+1]) || !isHex(host[i+2])):
-			return false
+		case c == '.' && i > 0 && host[i-1] == '.':
+			emptyLabel = true
 		}
 	}
-	return !strings.Contains(host, "..") || strings.Trim(host, ".") != "" && !strings.HasPrefix(host, "..")
+	return !emptyLabel || strings.Trim(host, ".") != "" && !strings.HasPrefix(host, "..")
 }
+
+// hostBytes are the bytes of a host name.
+var hostBytes = func() (set [256]bool) {
+	for c := byte('!'); c < 0x7f; c++ {
+		set[c] = strings.IndexByte(`/\?#@:<>"[]^|{}`+"`", c) < 0
+	}
+	return set
+}()
 
 func validPort(port string) bool {
 	if len(port) < 2 || len(port) > 6 || port[0] != ':' {

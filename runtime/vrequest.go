@@ -299,7 +299,9 @@ func (vr *VRequest) release() {
 	clear(head)
 	clear(resp)
 	clear(env)
-	*vr = VRequest{captures: vr.captures[:0], optionSpace: vr.optionSpace, insertHeader: vr.insertHeader, firstPin: vr.firstPin}
+	captures, options, insert, kept := vr.captures[:0], vr.optionSpace, vr.insertHeader, vr.firstPin.memory
+	*vr = VRequest{} // a literal with what stays in it would be made elsewhere and copied
+	vr.captures, vr.optionSpace, vr.insertHeader, vr.firstPin.memory = captures, options, insert, kept
 	vr.Request.Header.fields, vr.Response.Header.fields, vr.Env.header.fields = head[:0], resp[:0], env[:0]
 	pool.Put(vr)
 }
