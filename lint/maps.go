@@ -251,7 +251,7 @@ func (w *walk) checkMount(n *runtime.Node, args []runtime.Argument) {
 		return
 	}
 	for _, s := range w.c.order {
-		for _, tok := range s.text.Tokens {
+		for tok := range s.text.Tokens() {
 			if text, ok := luatext.Unquote(tok.Text); ok && tok.Kind == luatext.String && (text == short || strings.Contains(text, short+"$")) {
 				return
 			}

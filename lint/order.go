@@ -79,7 +79,7 @@ actions = { docroot "/", static() }`}
 
 // checkPipeline checks what requests run through.
 func (c *checker) checkPipeline() {
-	w := &walk{c: c, steps: maxSteps, options: map[string]bool{}, places: map[place]*visits{}, tracks: map[*runtime.Node]*track{}}
+	w := &walk{c: c, steps: maxSteps, options: map[string]bool{}, places: map[place][]*runtime.Node{}, visits: map[*runtime.Node]int{}, tracks: map[*runtime.Node]*track{}}
 	for _, m := range c.prog.Modules() {
 		for _, o := range m.Options {
 			w.options[o.Name] = true
@@ -241,7 +241,7 @@ func (w *walk) number(n *runtime.Node) int {
 	if !w.isOwn(n) {
 		return 0
 	}
-	return slices.Index(w.places[place{n.Name, n.Pos}].nodes, n)
+	return slices.Index(w.places[place{n.Name, n.Pos}], n)
 }
 
 // anyUsed reports whether another action that was made at the same place was used.
@@ -249,7 +249,7 @@ func (w *walk) anyUsed(n *runtime.Node) bool {
 	if w.isOwn(n) {
 		return false
 	}
-	return slices.ContainsFunc(w.places[place{n.Name, n.Pos}].nodes, func(other *runtime.Node) bool {
+	return slices.ContainsFunc(w.places[place{n.Name, n.Pos}], func(other *runtime.Node) bool {
 		tr := w.tracks[other]
 		return tr != nil && tr.used
 	})

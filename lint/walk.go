@@ -11,9 +11,10 @@ import (
 // keeps what is certain at each place.
 type walk struct {
 	c       *checker
-	options map[string]bool // the names of all options
-	steps   int             // what is left of maxSteps
-	places  map[place]*visits
+	options map[string]bool           // the names of all options
+	steps   int                       // what is left of maxSteps
+	places  map[place][]*runtime.Node // in the order of the first visit
+	visits  map[*runtime.Node]int
 	pending []pending
 	tracks  map[*runtime.Node]*track
 	order   []*track
@@ -78,11 +79,6 @@ type place struct {
 	pos  runtime.Pos
 }
 
-type visits struct {
-	nodes  []*runtime.Node // in the order of the first visit
-	counts map[*runtime.Node]int
-}
-
 // pending is a finding that counts if it is so each time that the action is met.
 type pending struct {
 	node *runtime.Node
@@ -128,12 +124,12 @@ func (w *walk) count() broken {
 // of the action among those of its line. Where a line has made more actions than there are
 // names on it, all of them must have broken it.
 func (w *walk) always(n *runtime.Node, times map[*runtime.Node]int) (number int, certain bool) {
-	v := w.places[place{n.Name, n.Pos}]
+	nodes := w.places[place{n.Name, n.Pos}]
 	if w.isOwn(n) {
-		return slices.Index(v.nodes, n), times[n] >= v.counts[n]
+		return slices.Index(nodes, n), times[n] >= w.visits[n]
 	}
-	for _, other := range v.nodes {
-		if times[other] < v.counts[other] {
+	for _, other := range nodes {
+		if times[other] < w.visits[other] {
 			return 0, false
 		}
 	}
@@ -142,24 +138,19 @@ func (w *walk) always(n *runtime.Node, times map[*runtime.Node]int) (number int,
 
 // isOwn reports whether an action has a name of its own in the script.
 func (w *walk) isOwn(n *runtime.Node) bool {
-	v := w.places[place{n.Name, n.Pos}]
 	s := w.c.files[n.Pos.File]
-	return s != nil && len(v.nodes) <= len(s.text.Find(n.Pos.Line, n.Name))
+	return s != nil && len(w.places[place{n.Name, n.Pos}]) <= len(s.text.Find(n.Pos.Line, n.Name))
 }
 
 // visit counts a visit and reports whether it is the first.
 func (w *walk) visit(n *runtime.Node) bool {
+	w.visits[n]++
+	if w.visits[n] > 1 {
+		return false
+	}
 	at := place{n.Name, n.Pos}
-	v := w.places[at]
-	if v == nil {
-		v = &visits{counts: map[*runtime.Node]int{}}
-		w.places[at] = v
-	}
-	if v.counts[n]++; v.counts[n] == 1 {
-		v.nodes = append(v.nodes, n)
-		return true
-	}
-	return false
+	w.places[at] = append(w.places[at], n)
+	return true
 }
 
 // step runs one action and returns what is known behind it.

@@ -70,7 +70,7 @@ var errFound = errors.New("")
 
 // check checks scripts one after another.
 func (a *app) check(sites []string, o checkOptions) error {
-	tuneMemory(slog.New(slog.DiscardHandler))
+	tuneToolMemory(slog.New(slog.DiscardHandler))
 	text := &report.Text{Out: a.stdout, Color: colors(a.stdout), Lines: true}
 	var all []lint.Finding
 	failed := false

@@ -45,24 +45,50 @@ for h = 0, %d - 1 do
 end
 actions = vhost.map(hosts)`, largeHosts)
 
-// BenchmarkCheckLargeSite measures luaserve check as a process of its own: the time until it
-// ends, the processor time of all its threads, and the peak of its memory.
-func BenchmarkCheckLargeSite(b *testing.B) {
-	for name, script := range map[string]string{"text": largeText(), "loop": largeLoop} {
-		b.Run(name, func(b *testing.B) {
-			file := writeFile(b, b.TempDir(), "site.lua", script)
-			var cpu, peak float64
+// BenchmarkLargeSite measures luaserve with a large site as a process of its own: run until
+// it listens, and check. Shown are the time, the processor time of all threads, and the peak
+// of the memory.
+func BenchmarkLargeSite(b *testing.B) {
+	for _, site := range [][2]string{{"text", largeText()}, {"loop", largeLoop}} {
+		file := writeFile(b, b.TempDir(), "site.lua", "setup.listen \"127.0.0.1:0\"\n"+site[1])
+		b.Run("run/"+site[0], func(b *testing.B) {
+			var used usage
+			for b.Loop() {
+				p := start(b, nil, "run", file)
+				b.StopTimer()
+				p.cmd.Process.Signal(syscall.SIGTERM)
+				if err := p.cmd.Wait(); err != nil {
+					b.Fatalf("%v\n%s", err, p.log)
+				}
+				used.add(p.cmd)
+				b.StartTimer()
+			}
+			used.report(b)
+		})
+		b.Run("check/"+site[0], func(b *testing.B) {
+			var used usage
 			for b.Loop() {
 				cmd := exec.Command(binary, "check", file)
 				if out, err := cmd.CombinedOutput(); err != nil {
 					b.Fatalf("%v\n%s", err, out)
 				}
-				usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-				cpu += (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
-				peak = max(peak, float64(usage.Maxrss)/1024)
+				used.add(cmd)
 			}
-			b.ReportMetric(cpu/float64(b.N), "cpu-s/op")
-			b.ReportMetric(peak, "peak-MB")
+			used.report(b)
 		})
 	}
+}
+
+// usage is what processes have used.
+type usage struct{ seconds, peak float64 }
+
+// add adds a process that has ended.
+func (u *usage) add(cmd *exec.Cmd) {
+	u.seconds += (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+	u.peak = max(u.peak, float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)/1024)
+}
+
+func (u *usage) report(b *testing.B) {
+	b.ReportMetric(u.seconds/float64(b.N), "cpu-s/op")
+	b.ReportMetric(u.peak, "peak-MB")
 }

@@ -61,7 +61,7 @@ func luaserve(t *testing.T, dir string, args ...string) result {
 
 // process is a luaserve that serves.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	url  string // the first one that it listens on
 	log  *logBuffer
@@ -69,7 +69,7 @@ type process struct {
 }
 
 // start runs a command that serves and waits until it is ready.
-func start(t *testing.T, env []string, args ...string) *process {
+func start(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -77,7 +77,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 }
 
 // startCommand is start with a command of one's own.
-func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+func startCommand(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd, log: &logBuffer{}, rest: make(chan string, 1)}
 	p.cmd.Stderr = p.log

@@ -13,7 +13,7 @@ var closers = map[string]string{
 func (t *Text) Unclosed() (opened Token, closer string, ok bool) {
 	var open []Token
 	var suspect Token
-	for _, tok := range t.Tokens {
+	for tok := range t.Tokens() {
 		if tok.Kind != Keyword && tok.Kind != Symbol {
 			continue
 		}

@@ -4,6 +4,8 @@ package luatext
 
 import (
 	"bytes"
+	"cmp"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -33,26 +35,36 @@ type Token struct {
 // End is the offset behind the token.
 func (t Token) End() int { return t.Offset + len(t.Text) }
 
-var keywords = []string{
-	"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not", "or",
-	"repeat", "return", "then", "true", "until", "while",
+func isKeyword(word string) bool {
+	switch word {
+	case "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not", "or",
+		"repeat", "return", "then", "true", "until", "while":
+		return true
+	}
+	return false
 }
 
 var symbols = []string{"...", "..", "==", "~=", "<=", ">=", "::"}
 
 // Text is a script with its tokens.
 type Text struct {
-	Tokens []Token
+	tokens []token
 	src    string
-	lines  []int // where each begins
+	lines  []uint32 // where each begins
 }
 
-// New splits a script.
+// token is all that has to be kept of a [Token]: the script of a large site has millions.
+type token struct {
+	offset, length uint32
+	kind           Kind
+}
+
+// New splits a script, of less than 4 GiB.
 func New(src []byte) *Text {
-	t := &Text{src: string(src), lines: []int{0}}
+	t := &Text{src: string(src), lines: make([]uint32, 1, 1+bytes.Count(src, []byte("\n")))}
 	for i, c := range src {
 		if c == '\n' {
-			t.lines = append(t.lines, i+1)
+			t.lines = append(t.lines, uint32(i+1))
 		}
 	}
 	at := 0
@@ -65,14 +77,30 @@ func New(src []byte) *Text {
 			continue
 		}
 		kind, length := next(t.src[at:])
-		line, found := slices.BinarySearch(t.lines, at)
-		if found {
-			line++
-		}
-		t.Tokens = append(t.Tokens, Token{kind, t.src[at : at+length], at, line, at - t.lines[line-1] + 1})
+		t.tokens = append(t.tokens, token{uint32(at), uint32(length), kind})
 		at += length
 	}
 	return t
+}
+
+// Tokens returns the tokens in their order.
+func (t *Text) Tokens() iter.Seq[Token] {
+	return func(yield func(Token) bool) {
+		line := 1
+		for _, tok := range t.tokens {
+			for line < len(t.lines) && t.lines[line] <= tok.offset {
+				line++
+			}
+			if !yield(t.on(line, tok)) {
+				return
+			}
+		}
+	}
+}
+
+// on returns a token that begins on a line.
+func (t *Text) on(line int, tok token) Token {
+	return Token{tok.kind, t.src[tok.offset : tok.offset+tok.length], int(tok.offset), line, int(tok.offset-t.lines[line-1]) + 1}
 }
 
 // Source returns the script.
@@ -92,9 +120,24 @@ func (t *Text) Line(n int) string {
 
 // OnLine returns the tokens that begin on a line.
 func (t *Text) OnLine(n int) []Token {
-	from, _ := slices.BinarySearchFunc(t.Tokens, n, func(tok Token, n int) int { return tok.Line - n })
-	to, _ := slices.BinarySearchFunc(t.Tokens, n+1, func(tok Token, n int) int { return tok.Line - n })
-	return t.Tokens[from:to]
+	if n < 1 || n > len(t.lines) {
+		return nil
+	}
+	from, end := t.tokenAt(t.lines[n-1]), len(t.tokens)
+	if n < len(t.lines) {
+		end = t.tokenAt(t.lines[n])
+	}
+	out := make([]Token, end-from)
+	for i, tok := range t.tokens[from:end] {
+		out[i] = t.on(n, tok)
+	}
+	return out
+}
+
+// tokenAt returns the first token that begins at an offset or behind it.
+func (t *Text) tokenAt(offset uint32) int {
+	i, _ := slices.BinarySearchFunc(t.tokens, offset, func(tok token, offset uint32) int { return cmp.Compare(tok.offset, offset) })
+	return i
 }
 
 // Find returns the places on a line where a name stands. It may be a dotted one, as
@@ -184,7 +227,7 @@ func next(s string) (Kind, int) {
 		return Comment, lineEnd(s)
 	case isLetter(c):
 		n := span(s, func(c byte) bool { return isLetter(c) || isDigit(c) })
-		if slices.Contains(keywords, s[:n]) {
+		if isKeyword(s[:n]) {
 			return Keyword, n
 		}
 		return Name, n

@@ -2,6 +2,7 @@ package luatext
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,7 @@ func TestTokens(t *testing.T) {
 		"ende end\tü":                     "0ende 1end 0ü",
 	} {
 		var got []string
-		for _, tok := range New([]byte(src)).Tokens {
+		for tok := range New([]byte(src)).Tokens() {
 			got = append(got, fmt.Sprintf("%d%s", tok.Kind, tok.Text))
 		}
 		if strings.Join(got, " ") != want {
@@ -75,17 +76,20 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src string) {
 		text := New([]byte(src))
 		at := 0
-		for _, tok := range text.Tokens {
+		for tok := range text.Tokens() {
 			if tok.Offset < at || tok.Text == "" || src[tok.Offset:tok.End()] != tok.Text {
 				t.Fatalf("token %+v at %d", tok, at)
 			}
-			if got := text.src[text.lines[tok.Line-1]+tok.Column-1:]; !strings.HasPrefix(got, tok.Text) {
+			if got := text.src[int(text.lines[tok.Line-1])+tok.Column-1:]; !strings.HasPrefix(got, tok.Text) {
 				t.Fatalf("%+v is not at its place", tok)
 			}
 			at = tok.End()
 		}
 		text.Unclosed()
-		for _, tok := range text.Tokens {
+		for tok := range text.Tokens() {
+			if !slices.Contains(text.OnLine(tok.Line), tok) {
+				t.Fatalf("%+v is not on its line", tok)
+			}
 			text.Find(tok.Line, tok.Text)
 		}
 	})
