@@ -86,9 +86,11 @@ func clampInt(f float64) int {
 
 // textOf returns the text of a string or a number.
 func textOf(v lua.LValue) (string, bool) {
-	switch v.(type) {
-	case lua.LString, lua.LNumber:
-		return lua.LVAsString(v), true
+	switch v := v.(type) {
+	case lua.LString:
+		return string(v), true
+	case lua.LNumber:
+		return v.String(), true
 	}
 	return "", false
 }

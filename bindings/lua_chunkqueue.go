@@ -33,7 +33,8 @@ func newChunkQueueObject() *runtime.Object {
 				}},
 		},
 		Methods: []runtime.Method{
-			{Name: "add", Args: "data: string|number|table", Doc: "Appends a string or a number; or a file that must be below a directory, add { filename = file, root = directory }.", Run: queueAdd, Leaf: true},
+			{Name: "add", Args: "data: string|number|table", Doc: "Appends a string or a number; or a file that must be below a directory, add { filename = file, root = directory }.", Run: queueAdd, Leaf: true,
+				Quick: queueQuickAdd},
 			{Name: "add_file", Args: "filename: string, [start: integer], [length: integer]", Doc: "Appends a file, or a part of it in bytes.",
 				Run: func(c *runtime.Call, self any) int { return queueAddFile(c, self, false) }},
 			{Name: "add_temp_file", Args: "filename: string, [start: integer], [length: integer]", Doc: "Appends a file, or a part of it, and deletes it.",
@@ -83,6 +84,19 @@ func queueAdd(c *runtime.Call, self any) int {
 	}
 	q.AddString(text)
 	return 0
+}
+
+func queueQuickAdd(c *runtime.Call, self any, args []lua.LValue) (lua.LValue, bool) {
+	if len(args) == 0 {
+		return nil, false
+	}
+	text, ok := args[0].(lua.LString)
+	if !ok {
+		return nil, false
+	}
+	guardQueue(c, self)
+	self.(*runtime.ChunkQueue).AddString(string(text))
+	return nil, true
 }
 
 // addBelow appends a file whose name comes from elsewhere: it must be below root.

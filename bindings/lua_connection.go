@@ -14,19 +14,19 @@ var connectionObject = &runtime.Object{
 	Doc:  "The connection that the request came on.",
 	Fields: []runtime.Attribute{
 		{Name: "local", Type: "string", Doc: "Address that the client connected to, without the port.", Leaf: true,
-			Get: func(_ *runtime.Call, self any) lua.LValue {
-				return addressText(self.(*runtime.Connection).Local)
+			Get: func(c *runtime.Call, self any) lua.LValue {
+				return addressText(c, self.(*runtime.Connection).Local)
 			}},
 		{Name: "remote", Type: "string", Doc: "Address of the client, without the port.", Leaf: true,
-			Get: func(_ *runtime.Call, self any) lua.LValue {
-				return addressText(self.(*runtime.Connection).Remote)
+			Get: func(c *runtime.Call, self any) lua.LValue {
+				return addressText(c, self.(*runtime.Connection).Remote)
 			}},
 	},
 }
 
-func addressText(a netip.AddrPort) lua.LValue {
+func addressText(c *runtime.Call, a netip.AddrPort) lua.LValue {
 	if !a.IsValid() {
-		return lua.LString("unix:")
+		return c.Text("unix:")
 	}
-	return lua.LString(a.Addr().WithZone("").String())
+	return c.Text(a.Addr().WithZone("").String())
 }

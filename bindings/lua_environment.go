@@ -21,8 +21,8 @@ var environmentObject = &runtime.Object{
 		{Name: "pairs", Returns: "function", Doc: "Iterates over all entries: for name, value in env:pairs() do.", Run: envPairs},
 		{Name: "clear", Doc: "Removes all entries.", Run: envClear, Leaf: true},
 	},
-	Index: func(_ *runtime.Call, self any, key lua.LValue) lua.LValue {
-		return envLookup(self.(*runtime.Environment), key)
+	Index: func(c *runtime.Call, self any, key lua.LValue) lua.LValue {
+		return envLookup(c, self.(*runtime.Environment), key)
 	},
 	NewIndex: func(c *runtime.Call, self any, key, value lua.LValue) {
 		envStore(c, self.(*runtime.Environment), key, value)
@@ -30,10 +30,10 @@ var environmentObject = &runtime.Object{
 	Leaf: true,
 }
 
-func envLookup(e *runtime.Environment, key lua.LValue) lua.LValue {
+func envLookup(c *runtime.Call, e *runtime.Environment, key lua.LValue) lua.LValue {
 	if name, ok := textOf(key); ok {
 		if v, ok := e.Lookup(name); ok {
-			return lua.LString(v)
+			return c.Text(v)
 		}
 	}
 	return lua.LNil
@@ -62,7 +62,7 @@ func envStore(c *runtime.Call, e *runtime.Environment, key, value lua.LValue) {
 
 func envGet(c *runtime.Call, self any) int {
 	checkAny(c, 2)
-	return push(c, envLookup(self.(*runtime.Environment), c.L.Get(2)))
+	return push(c, envLookup(c, self.(*runtime.Environment), c.L.Get(2)))
 }
 
 func envSet(c *runtime.Call, self any) int {
@@ -80,7 +80,7 @@ func envUnset(c *runtime.Call, self any) int {
 func envWeakSet(c *runtime.Call, self any) int {
 	checkAny(c, 3)
 	e, key, value := self.(*runtime.Environment), c.L.Get(2), c.L.Get(3)
-	if value != lua.LNil && envLookup(e, key) == lua.LNil {
+	if value != lua.LNil && envLookup(c, e, key) == lua.LNil {
 		envStore(c, e, key, value)
 	}
 	return 0

@@ -13,7 +13,8 @@ var headersObject = &runtime.Object{
 	Name: "headers",
 	Doc:  "A list of header fields; order, duplicates and the case of names are kept, and names are compared without case. Fields are read and written like those of a table, unless they have the name of a method.",
 	Methods: []runtime.Method{
-		{Name: "get", Args: "name: string", Returns: "string", Doc: `Returns the values of all fields of this name, joined with ", "; "" when there is none.`, Run: headersGet, Leaf: true},
+		{Name: "get", Args: "name: string", Returns: "string", Doc: `Returns the values of all fields of this name, joined with ", "; "" when there is none.`, Run: headersGet, Leaf: true,
+			Quick: headersQuickGet},
 		{Name: "set", Args: "name: string, value: string|number|nil", Doc: "Replaces all fields of this name by one; nil removes them.", Run: headersSet, Leaf: true},
 		{Name: "append", Args: "name: string, value: string|number", Doc: `Appends ", value" to the last field of this name, or adds one.`, Run: headersAdd((*runtime.Header).Append), Leaf: true},
 		{Name: "insert", Args: "name: string, value: string|number", Doc: "Adds a field at the end.", Run: headersAdd((*runtime.Header).Insert), Leaf: true},
@@ -22,9 +23,9 @@ var headersObject = &runtime.Object{
 		{Name: "list", Args: "name: string", Returns: "function", Doc: "Iterates over all fields of this name.", Run: headersPairs},
 		{Name: "clear", Doc: "Removes all fields.", Run: headersClear, Leaf: true},
 	},
-	Index: func(_ *runtime.Call, self any, key lua.LValue) lua.LValue {
+	Index: func(c *runtime.Call, self any, key lua.LValue) lua.LValue {
 		if name, ok := textOf(key); ok {
-			return lua.LString(self.(*runtime.Header).Get(name))
+			return c.Text(self.(*runtime.Header).Get(name))
 		}
 		return lua.LNil
 	},
@@ -74,7 +75,18 @@ func headersGet(c *runtime.Call, self any) int {
 	if !ok {
 		return 0
 	}
-	return push(c, lua.LString(self.(*runtime.Header).Get(name)))
+	return push(c, c.Text(self.(*runtime.Header).Get(name)))
+}
+
+func headersQuickGet(c *runtime.Call, self any, args []lua.LValue) (lua.LValue, bool) {
+	if len(args) == 0 {
+		return nil, false
+	}
+	name, ok := args[0].(lua.LString)
+	if !ok {
+		return nil, false
+	}
+	return c.Text(self.(*runtime.Header).Get(string(name))), true
 }
 
 func headersSet(c *runtime.Call, self any) int {

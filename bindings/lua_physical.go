@@ -21,7 +21,7 @@ var physicalObject = &runtime.Object{
 
 func physicalField(name, doc string, field func(*runtime.Physical) *string) runtime.Attribute {
 	return runtime.Attribute{Name: name, Type: "string", Doc: doc, Leaf: true,
-		Get: func(_ *runtime.Call, self any) lua.LValue { return lua.LString(*field(self.(*runtime.Physical))) },
+		Get: func(c *runtime.Call, self any) lua.LValue { return c.Text(*field(self.(*runtime.Physical))) },
 		Set: func(c *runtime.Call, self any, value lua.LValue) {
 			c.Guard("vr.phys")
 			text := fieldText(c, value)

@@ -18,12 +18,12 @@ var requestObject = &runtime.Object{
 				return c.Object(headersObject, &self.(*runtime.VRequest).Request.Header)
 			}},
 		{Name: "http_method", Type: "string", Doc: `Method: "GET", "POST", "PROPFIND".`, Leaf: true,
-			Get: func(_ *runtime.Call, self any) lua.LValue {
-				return lua.LString(self.(*runtime.VRequest).Request.Method)
+			Get: func(c *runtime.Call, self any) lua.LValue {
+				return c.Text(self.(*runtime.VRequest).Request.Method)
 			}},
 		{Name: "http_version", Type: "string", Doc: `Version of the protocol: "HTTP/1.0", "HTTP/1.1", "HTTP/2.0".`, Leaf: true,
-			Get: func(_ *runtime.Call, self any) lua.LValue {
-				return lua.LString(self.(*runtime.VRequest).Request.Version)
+			Get: func(c *runtime.Call, self any) lua.LValue {
+				return c.Text(self.(*runtime.VRequest).Request.Version)
 			}},
 		{Name: "content_length", Type: "number", Doc: "Length of the body in bytes. A chunked body is received completely to know it.", Get: contentLength},
 		{Name: "uri", Type: "request uri", Doc: "Address of the request, taken apart.", Leaf: true,
@@ -73,7 +73,7 @@ var uriObject = &runtime.Object{
 
 func uriField(name, doc string, field func(*runtime.URI) *string, set func(*runtime.Call, *runtime.URI, string)) runtime.Attribute {
 	return runtime.Attribute{Name: name, Type: "string", Doc: doc, Leaf: true,
-		Get: func(_ *runtime.Call, self any) lua.LValue { return lua.LString(*field(self.(*runtime.URI))) },
+		Get: func(c *runtime.Call, self any) lua.LValue { return c.Text(*field(self.(*runtime.URI))) },
 		Set: func(c *runtime.Call, self any, value lua.LValue) {
 			c.Guard("vr.req.uri")
 			set(c, self.(*runtime.URI), fieldText(c, value))

@@ -47,7 +47,10 @@ var vrequestObject = &runtime.Object{
 		logMethod("warning", slog.LevelWarn, 2, "Writes its arguments to the log as a warning."),
 		logMethod("info", slog.LevelInfo, 2, "Writes its arguments to the log as an information."),
 		logMethod("debug", slog.LevelDebug, 2, "Writes its arguments to the log for debugging."),
-		{Name: "handle_direct", Returns: "boolean", Doc: "Claims the request for an answer that the script gives itself: status, headers, vr.out. Returns false when it was claimed before.", Run: vrHandleDirect, Leaf: true},
+		{Name: "handle_direct", Returns: "boolean", Doc: "Claims the request for an answer that the script gives itself: status, headers, vr.out. Returns false when it was claimed before.", Run: vrHandleDirect, Leaf: true,
+			Quick: func(_ *runtime.Call, self any, _ []lua.LValue) (lua.LValue, bool) {
+				return lua.LBool(self.(*runtime.VRequest).HandleDirect()), true
+			}},
 		{Name: "enter_action", Args: "action: action", Doc: "Has an action run when the function is done. The function runs again after it if it returns HANDLER_WAIT_FOR_EVENT.", Run: vrEnterAction},
 		{Name: "stat", Args: "filename: string", Returns: "struct stat|nil, integer, integer|nil, string|nil", Doc: "Looks at a file: st, res, errno, msg = vr:stat(filename). res is HANDLER_GO_ON, or HANDLER_ERROR with a number and a text of the error.", Run: vrStat},
 		{Name: "add_filter_in", Args: "object: table", Returns: "filter", Doc: "Lets the request body run through object:handle(vr, outq, inq) and returns the filter.", Run: addFilter("vr.add_filter_in", (*runtime.VRequest).AddFilterIn)},

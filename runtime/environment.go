@@ -19,6 +19,14 @@ import (
 
 const reqGlobal = "REQ"
 
+// view is which globals the functions of a script see at the moment.
+type view struct {
+	index, newIndex lua.LValue
+	// changed says that the environment table may have been in the hands of the script, which
+	// may have changed it then. Only getfenv gives it out.
+	changed bool
+}
+
 func (st *state) installEnvironment() {
 	st.envMeta.RawSetString("__index", st.base)
 	st.newGlobal = st.L.NewFunction(st.setNewGlobal)
@@ -36,6 +44,9 @@ func (st *state) installEnvironment() {
 // share, by rawset(getfenv(1), …) and setmetatable(getfenv(1), …): nothing of it must reach
 // another request.
 func (st *state) cleanEnvironment() {
+	if !st.view.changed {
+		return
+	}
 	st.env.Metatable = st.envMeta
 	if k, _ := st.env.Next(lua.LNil); k != lua.LNil {
 		*st.env = lua.LTable{Metatable: st.envMeta}
@@ -80,15 +91,22 @@ func (st *state) showGlobals(c *call) {
 	st.useGlobals(st.base, st.newGlobal)
 }
 
-// useGlobals has globals read and written elsewhere. It writes only what changes, which
-// costs more than to look.
+// useGlobals has globals read and written elsewhere.
 func (st *state) useGlobals(index, newIndex lua.LValue) {
-	if st.envMeta.RawGetString("__index") != index {
+	if v := &st.view; v.changed || v.index != index || v.newIndex != newIndex {
 		st.envMeta.RawSetString("__index", index)
-	}
-	if st.envMeta.RawGetString("__newindex") != newIndex {
 		st.envMeta.RawSetString("__newindex", newIndex)
+		v.index, v.newIndex = index, newIndex
 	}
+}
+
+// watchEnvironment notes when a script is given an environment.
+func (st *state) watchEnvironment(lib *lua.LTable) {
+	original := lib.RawGetString("getfenv").(*lua.LFunction).GFunction
+	lib.RawSetString("getfenv", st.L.NewFunction(func(L *lua.LState) int {
+		st.view.changed = true
+		return original(L)
+	}))
 }
 
 // pin ties a request to the state that it first entered: its REQ table, its globals and

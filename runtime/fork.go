@@ -25,7 +25,7 @@ type copier struct {
 // fork makes a new state with a copy of what roots reach in from.
 func (from *state) fork(roots []lua.LValue) *state {
 	to := newState(from.heap)
-	to.builder = from.builder.forState(to)
+	to.builder, to.view.changed = from.builder.forState(to), from.view.changed
 	c := &copier{
 		from:     from,
 		to:       to,

@@ -65,6 +65,8 @@ func (st *state) openLimited() {
 		L.RaiseError("os.exit is not available: it would end the server")
 		return 0
 	}))
+	st.watchEnvironment(L.G.Global)
+	st.watchEnvironment(library("debug"))
 	st.openShared()
 }
 

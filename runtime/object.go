@@ -60,6 +60,10 @@ type Method struct {
 	// the object. It may be called without a call frame, and once more when it raised an error:
 	// handlers that call nothing else never enter gopher-lua's virtual machine.
 	Leaf bool
+	// Quick does what Run does, without Lua's stack, for the arguments that are usual, which are
+	// those behind the object; it returns one result, nil for none. For other arguments it
+	// returns false and has done nothing: Run is called then. Only leaf functions have one.
+	Quick func(c *Call, self any, args []lua.LValue) (result lua.LValue, ok bool)
 }
 
 // Call is what Go code that Lua calls gets to know: the Lua thread and the request.
@@ -84,6 +88,11 @@ func (c *Call) Errorf(format string, args ...any) {
 // CheckTime raises an error when the limits of the call are used up. Methods whose work grows
 // with their arguments call it now and then: nothing else interrupts them.
 func (c *Call) CheckTime() { checkTime(c.L) }
+
+// Text makes a Lua value of a string. A leaf function that reads one (see [Method.Leaf]) makes
+// it this way and returns or pushes it: that is cheaper than lua.LString(s). It must not keep
+// the value, though it may keep s.
+func (c *Call) Text(s string) lua.LValue { return c.st.fast.Text(s) }
 
 // MaxString is the length of the longest string that a script may make, in bytes.
 func (c *Call) MaxString() int { return c.st.heap.prog.maxStringBytes() }
@@ -214,6 +223,10 @@ func (st *state) fillMetatable(mt *lua.LTable, o *Object) {
 			st.fast.AddLeaf(fn, luafast.LeafPlain)
 		} else if m.Leaf {
 			st.fast.AddLeaf(fn, luafast.LeafMethod)
+		}
+		if m.Quick != nil {
+			c := &st.leaf
+			st.fast.AddQuick(fn, mt, func(self any, args []lua.LValue) (lua.LValue, bool) { return m.Quick(c, self, args) })
 		}
 		methods[m.Name] = fn
 		if m.Bare {

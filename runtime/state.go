@@ -47,6 +47,7 @@ type state struct {
 	base       *lua.LTable // the global table, _G
 	env        *lua.LTable // the environment of every function of the script
 	envMeta    *lua.LTable
+	view       view
 	metatables map[*Object]*lua.LTable
 	metas      *lua.LTable               // other metatables, by name
 	newGlobal  *lua.LFunction            // sets the first global of a handler

@@ -18,7 +18,7 @@ func BenchmarkParts(b *testing.B) {
 		{"tables", `local t = {}; for i = 1, 100 do t[i] = i; t.x = i end for i, v in ipairs(t) do t.x = v end`},
 		{"strings", `for i = 1, 100 do local s = string.sub("hello", 2, 3); local u = ("x"):upper() end`},
 	} {
-		text := "local T, M, S, N, O, P = ...\nlocal F0, F = function(a, b) return a * b end\nreturn function(a, b, c)\n" + part.code + "\nend"
+		text := "local T, M, S, N, O, P, C = ...\nlocal F0, F = function(a, b) return a * b end\nreturn function(a, b, c)\n" + part.code + "\nend"
 		for _, fast := range []bool{true, false} {
 			name := part.name + "/gopher-lua"
 			if fast {

@@ -36,7 +36,7 @@ func (m *Machine) back(from, n int, top *int) bool {
 		if in.op == uint8(lua.OP_TAILCALL) {
 			continue
 		}
-		want := in.m - 1
+		want := int(in.m) - 1
 		if want < 0 {
 			want = n
 		}
@@ -66,37 +66,70 @@ func (m *Machine) callLeaf(f *frame, in *instruction, fn *lua.LFunction, nargs i
 		return m.concatenate(args, first)
 	}
 	leaf := m.leafOf(in, fn)
-	if leaf >= leafPairs {
-		return m.pairs(leaf, fn, first, nargs)
+	if leaf.kind >= leafPairs {
+		return m.pairs(leaf.kind, fn, first, nargs)
 	}
-	want := in.m - 1
+	want := int(in.m) - 1
 	if in.op == uint8(lua.OP_TAILCALL) {
 		want = -1
 	}
-	return m.callGo(leaf, fn, args, first, want)
+	if leaf.quick != nil {
+		if n, ok := m.callQuick(leaf, args, first, want); ok {
+			return n, true
+		}
+	}
+	return m.callGo(leaf.kind, fn, args, first, want)
 }
 
 // concatenate does what the operator .. does with strings and numbers.
 func (m *Machine) concatenate(args []lua.LValue, to int) (n int, ok bool) {
-	for _, v := range args {
-		switch v.(type) {
-		case lua.LString, lua.LNumber:
-		default:
-			return 0, false
-		}
-	}
 	s, ok := m.join(args)
 	if ok {
-		m.regs[to] = s
+		m.regs[to] = m.text(s)
 	}
 	return 1, ok
 }
 
-func (m *Machine) leafOf(in *instruction, fn *lua.LFunction) Leaf {
+func (m *Machine) leafOf(in *instruction, fn *lua.LFunction) *leaf {
 	if in.seen.fn != fn {
 		in.seen.fn, in.seen.leaf = fn, m.leaves[fn]
 	}
-	return in.seen.leaf
+	return &in.seen.leaf
+}
+
+// callQuick calls the quick form of a method and does with its result what callGo does. It
+// reports whether there was one for these arguments.
+func (m *Machine) callQuick(leaf *leaf, args []lua.LValue, to, want int) (n int, ok bool) {
+	if len(args) == 0 {
+		return 0, false
+	}
+	u, ok := args[0].(*lua.LUserData)
+	if !ok || u.Metatable != lua.LValue(leaf.metatable) || u.Value == nil {
+		return 0, false
+	}
+	m.inLeaf = true
+	result, ok := leaf.quick(u.Value, args[1:])
+	m.inLeaf = false
+	if !ok {
+		return 0, false
+	}
+	if want < 0 {
+		want = 0
+		if result != nil {
+			want = 1
+		}
+	}
+	if to+want > maxRegisters { // nothing of this size is compiled
+		return 0, false
+	}
+	m.high = max(m.high, to+want)
+	for i := range want {
+		m.regs[to+i] = lua.LNil
+	}
+	if want > 0 && result != nil {
+		m.regs[to] = result
+	}
+	return want, true
 }
 
 // callGo calls a Go function if it is a leaf with these arguments and puts want of its
@@ -117,12 +150,12 @@ func (m *Machine) callGo(leaf Leaf, fn *lua.LFunction, args []lua.LValue, to, wa
 		m.keepAll(args)
 	}
 	L := m.L
-	m.leaf = true
+	m.inLeaf = true
 	for _, v := range args {
 		L.Push(v)
 	}
 	n = fn.GFunction(L)
-	m.leaf = false
+	m.inLeaf = false
 	at := L.GetTop() - n
 	if want < 0 {
 		want = n
@@ -174,6 +207,6 @@ func (m *Machine) iterate(f *frame, in *instruction) bool {
 	if !ok || !fn.IsG {
 		return false
 	}
-	_, ok = m.callGo(m.leafOf(in, fn), fn, m.regs[first+1:first+3], first+3, in.m)
+	_, ok = m.callGo(m.leafOf(in, fn).kind, fn, m.regs[first+1:first+3], first+3, int(in.m))
 	return ok
 }

@@ -9,24 +9,25 @@ import (
 type instruction struct {
 	op      uint8
 	a, b, c uint8      // registers
-	n, m    int        // counts, the distance of a jump
+	n, m    int32      // counts, the distance of a jump
 	kb, kc  lua.LValue // constants in the place of registers b and c, or nil
-	key     string     // a constant name of a field or global
-	proto   *lua.FunctionProto
-	seen    cache
+	seen    *cache     // of those that have one
 }
 
-// cache is what an instruction learned when it was executed last.
+// cache is what an instruction learned when it was executed last, and what only few have.
 type cache struct {
 	metatable *lua.LTable // of an object; what is below belongs to it
 	method    lua.LValue
 	field     Field
-	known     bool // there is such a field
 	object    *Object
-	fn        *lua.LFunction // a leaf function
-	leaf      Leaf
-	code      *code // of the function with the prototype callee
-	callee    *lua.FunctionProto
+	known     bool // there is such a field
+
+	key    string         // a constant name of a field or global
+	fn     *lua.LFunction // a leaf function
+	leaf   leaf
+	code   *code // of the function with the prototype callee
+	callee *lua.FunctionProto
+	proto  *lua.FunctionProto // of a closure
 }
 
 // opLeave stands for every instruction that only gopher-lua executes.
@@ -64,24 +65,24 @@ func decode(p *lua.FunctionProto) *code {
 // lastRegister returns the last register that an instruction uses. gopher-lua's own number
 // of registers is a little too small at times; its stack grows when one is written.
 func (in *instruction) lastRegister() int {
-	a := int(in.a)
+	a, n, m := int(in.a), int(in.n), int(in.m)
 	switch int(in.op) {
 	case lua.OP_JMP, lua.OP_EQ, lua.OP_LT, lua.OP_LE:
 		return 0
 	case lua.OP_LOADNIL:
-		return max(a, in.n)
+		return max(a, n)
 	case lua.OP_SELF:
 		return a + 1
 	case lua.OP_FORLOOP, lua.OP_FORPREP:
 		return a + 3
 	case lua.OP_TFORLOOP:
-		return a + 5 + in.m
+		return a + 5 + m
 	case lua.OP_CALL, lua.OP_TAILCALL:
-		return a + max(in.n-1, in.m-2, 0)
+		return a + max(n-1, m-2, 0)
 	case lua.OP_RETURN:
-		return a + max(in.n-2, 0)
+		return a + max(n-2, 0)
 	case lua.OP_SETLIST:
-		return a + in.n
+		return a + n
 	}
 	return a
 }
@@ -102,7 +103,10 @@ func watchesCalls(p *lua.FunctionProto) bool {
 func decodeOne(p *lua.FunctionProto, pc int, word uint32) instruction {
 	a, b, c := int(word>>18)&0xff, int(word&0x1ff), int(word>>9)&0x1ff
 	bx := int(word & 0x3ffff)
-	in := instruction{op: uint8(word >> 26), a: uint8(a), b: uint8(b), c: uint8(c), n: b, m: c}
+	in := instruction{op: uint8(word >> 26), a: uint8(a), b: uint8(b), c: uint8(c), n: int32(b), m: int32(c)}
+	if hasCache(int(in.op)) {
+		in.seen = &cache{}
+	}
 	switch int(in.op) {
 	case lua.OP_MOVEN: // what follows it are moves
 		in.op = uint8(lua.OP_MOVE)
@@ -123,10 +127,10 @@ func decodeOne(p *lua.FunctionProto, pc int, word uint32) instruction {
 	case lua.OP_UNM, lua.OP_LEN:
 		in.kb = constantRK(p, b)
 	case lua.OP_JMP, lua.OP_FORLOOP, lua.OP_FORPREP:
-		in.n = bx - maxJump
+		in.n = int32(bx - maxJump)
 	case lua.OP_SETLIST:
 		if c == 0 && pc+1 < len(p.Code) {
-			in.m = int(p.Code[pc+1])
+			in.m = int32(p.Code[pc+1])
 		}
 		in.c = uint8(min(c, 1))
 	case lua.OP_CLOSURE:
@@ -135,6 +139,16 @@ func decodeOne(p *lua.FunctionProto, pc int, word uint32) instruction {
 		in.op = opLeave
 	}
 	return in
+}
+
+// hasCache reports whether an instruction has something to remember.
+func hasCache(op int) bool {
+	switch op {
+	case lua.OP_GETGLOBAL, lua.OP_SETGLOBAL, lua.OP_GETTABLEKS, lua.OP_SELF, lua.OP_SETTABLEKS,
+		lua.OP_CALL, lua.OP_TAILCALL, lua.OP_TFORLOOP, lua.OP_CLOSURE:
+		return true
+	}
+	return false
 }
 
 // maxJump is what gopher-lua adds to the distance of a jump.
@@ -162,7 +176,7 @@ func (in *instruction) setKey(k lua.LValue) {
 		in.op = opLeave
 		return
 	}
-	in.key, in.kc = string(name), k
+	in.seen.key, in.kc = string(name), k
 }
 
 // decodeClosure allows functions that share no local variable of the one that makes them.
@@ -172,9 +186,10 @@ func (in *instruction) decodeClosure(p *lua.FunctionProto, pc, bx int) {
 		in.op = opLeave
 		return
 	}
-	in.proto = p.FunctionPrototypes[bx]
-	in.n = int(in.proto.NumUpvalues)
-	for _, word := range p.Code[min(pc+1, len(p.Code)):min(pc+1+in.n, len(p.Code))] {
+	in.seen.proto = p.FunctionPrototypes[bx]
+	n := int(in.seen.proto.NumUpvalues)
+	in.n = int32(n)
+	for _, word := range p.Code[min(pc+1, len(p.Code)):min(pc+1+n, len(p.Code))] {
 		if int(word>>26) != lua.OP_GETUPVAL {
 			in.op = opLeave
 		}

@@ -27,14 +27,13 @@ func (m *Machine) execute() bool {
 				pc++
 			}
 		case lua.OP_LOADNIL:
-			for i := int(in.a); i <= in.n; i++ {
+			for i := int(in.a); i <= int(in.n); i++ {
 				r[uint8(i)] = lua.LNil
 			}
 		case lua.OP_GETUPVAL:
 			r[in.a] = f.fn.Upvalues[in.b].Value()
 		case lua.OP_SETUPVAL:
-			m.keep(r[in.a])
-			f.fn.Upvalues[in.b].SetValue(r[in.a])
+			f.fn.Upvalues[in.b].SetValue(m.keep(r[in.a]))
 		case lua.OP_GETGLOBAL:
 			f.pc = pc - 1
 			v, ok := m.index(f.fn.Env, in.kc)
@@ -86,7 +85,7 @@ func (m *Machine) execute() bool {
 				return false
 			}
 		case lua.OP_NEWTABLE:
-			r[in.a] = m.L.CreateTable(in.n, in.m)
+			r[in.a] = m.L.CreateTable(int(in.n), int(in.m))
 		case lua.OP_SETLIST:
 			m.setList(in, r, top)
 			if in.c == 0 {
@@ -130,7 +129,7 @@ func (m *Machine) execute() bool {
 				f.pc = pc - 1
 				return false
 			}
-			pc += in.n
+			pc += int(in.n)
 		case lua.OP_EQ, lua.OP_LT, lua.OP_LE:
 			left, right := in.operands(r)
 			holds, ok := m.compare(int(in.op), left, right)
@@ -159,7 +158,7 @@ func (m *Machine) execute() bool {
 				return false
 			}
 			r[in.a] = number(init - step)
-			pc += in.n
+			pc += int(in.n)
 		case lua.OP_FORLOOP:
 			init, ok1 := r[in.a].(lua.LNumber)
 			limit, ok2 := r[in.a+1].(lua.LNumber)
@@ -173,7 +172,7 @@ func (m *Machine) execute() bool {
 			r[in.a] = v
 			if step > 0 && init <= limit || step <= 0 && init >= limit {
 				r[in.a+3] = v
-				pc += in.n
+				pc += int(in.n)
 			}
 		case lua.OP_TFORLOOP:
 			f.pc = pc - 1
@@ -182,16 +181,16 @@ func (m *Machine) execute() bool {
 			}
 			if v := r[in.a+3]; !isNil(v) {
 				r[in.a+2] = v
-				pc += ins[pc].n
+				pc += int(ins[pc].n)
 			}
 			pc++
 		case lua.OP_CLOSE: // no variable of a function that runs here is shared
 		case lua.OP_CLOSURE:
 			r[in.a] = closure(f.fn, in, ins[pc:])
-			pc += in.n
+			pc += int(in.n)
 		case lua.OP_CALL, lua.OP_TAILCALL:
 			f.pc = pc - 1
-			nargs := in.n - 1
+			nargs := int(in.n) - 1
 			if nargs < 0 {
 				nargs = top - int(in.a) - 1
 				m.open = nargs
@@ -221,7 +220,7 @@ func (m *Machine) execute() bool {
 			f = m.top()
 			r, ins, pc = (*[256]lua.LValue)(m.regs[f.base:]), f.code.ins, f.pc
 		case lua.OP_RETURN:
-			n := in.n - 1
+			n := int(in.n) - 1
 			if n < 0 {
 				n = top - int(in.a)
 			}
@@ -354,21 +353,19 @@ func (m *Machine) compare(op int, left, right lua.LValue) (holds, ok bool) {
 
 func (m *Machine) setList(in *instruction, r *[256]lua.LValue, top int) {
 	table := r[in.a].(*lua.LTable)
-	count := in.n
+	count := int(in.n)
 	if count == 0 {
 		count = top - int(in.a) - 1
 	}
-	offset := (in.m - 1) * lua.FieldsPerFlush
+	offset := (int(in.m) - 1) * lua.FieldsPerFlush
 	for i := 1; i <= count; i++ {
-		v := r[uint8(int(in.a)+i)]
-		m.keep(v)
-		table.RawSetInt(offset+i, v)
+		table.RawSetInt(offset+i, m.keep(r[uint8(int(in.a)+i)]))
 	}
 }
 
 // closure makes a function that shares only variables which its maker shares, too.
 func closure(maker *lua.LFunction, in *instruction, words []instruction) *lua.LFunction {
-	fn := &lua.LFunction{Env: maker.Env, Proto: in.proto, Upvalues: make([]*lua.Upvalue, in.n)}
+	fn := &lua.LFunction{Env: maker.Env, Proto: in.seen.proto, Upvalues: make([]*lua.Upvalue, in.n)}
 	for i := range fn.Upvalues {
 		fn.Upvalues[i] = maker.Upvalues[words[i].b]
 	}

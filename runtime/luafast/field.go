@@ -6,16 +6,24 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// keep notes that Lua may keep v for longer than the call.
-func (m *Machine) keep(v lua.LValue) {
-	if _, is := v.(*lua.LUserData); is {
+// keep returns what Lua may keep of v for longer than the call: v itself, and a copy where
+// the memory of a string is used again.
+func (m *Machine) keep(v lua.LValue) lua.LValue {
+	switch v.(type) {
+	case *lua.LUserData:
 		m.escaped = true
+	case lua.LString:
+		if m.texts.used > 0 {
+			return m.texts.keep(v)
+		}
 	}
+	return v
 }
 
+// keepAll has a list of values kept.
 func (m *Machine) keepAll(list []lua.LValue) {
-	for _, v := range list {
-		m.keep(v)
+	for i, v := range list {
+		list[i] = m.keep(v)
 	}
 }
 
@@ -23,18 +31,18 @@ func (m *Machine) keepAll(list []lua.LValue) {
 func (m *Machine) field(in *instruction, object lua.LValue) (lua.LValue, bool) {
 	switch o := object.(type) {
 	case *lua.LTable:
-		if v := o.RawGetString(in.key); !isNil(v) {
+		if v := o.RawGetString(in.seen.key); !isNil(v) {
 			return v, true
 		}
 	case *lua.LUserData:
 		if !in.recognise(m, o) {
 			return nil, false
 		}
-		seen := &in.seen
+		seen := in.seen
 		if seen.method != nil {
 			return seen.method, true
 		}
-		m.leaf = true
+		m.inLeaf = true
 		var v lua.LValue
 		switch {
 		case seen.field.Get != nil:
@@ -42,7 +50,7 @@ func (m *Machine) field(in *instruction, object lua.LValue) (lua.LValue, bool) {
 		case !seen.known && seen.object.Index != nil:
 			v = seen.object.Index(o.Value, in.kc)
 		}
-		m.leaf = false
+		m.inLeaf = false
 		return v, v != nil
 	}
 	return m.index(object, in.kc)
@@ -63,11 +71,12 @@ func (in *instruction) learn(m *Machine, mt *lua.LTable) bool {
 	if o == nil {
 		return false
 	}
-	in.seen = cache{metatable: mt, object: o}
-	if fn := o.Methods[in.key]; fn != nil {
+	key := in.seen.key
+	*in.seen = cache{metatable: mt, object: o, key: key}
+	if fn := o.Methods[key]; fn != nil {
 		in.seen.method = fn
 	} else {
-		in.seen.field, in.seen.known = o.Fields[in.key]
+		in.seen.field, in.seen.known = o.Fields[key]
 	}
 	return true
 }
@@ -78,15 +87,14 @@ func (m *Machine) setField(in *instruction, object, key, value lua.LValue) bool 
 	if !ok {
 		return m.store(object, key, value)
 	}
-	if name, _ := key.(lua.LString); string(name) != in.key {
-		in.key = string(name)
-		in.seen = cache{}
+	if name, _ := key.(lua.LString); string(name) != in.seen.key {
+		*in.seen = cache{key: string(name)}
 	}
 	if !in.recognise(m, u) || in.seen.method != nil {
 		return false
 	}
-	seen := &in.seen
-	m.leaf = true
+	seen := in.seen
+	m.inLeaf = true
 	done := true
 	switch {
 	case seen.field.Set != nil:
@@ -96,7 +104,7 @@ func (m *Machine) setField(in *instruction, object, key, value lua.LValue) bool 
 	default:
 		done = false
 	}
-	m.leaf = false
+	m.inLeaf = false
 	return done
 }
 
@@ -127,7 +135,7 @@ func (m *Machine) index(object, key lua.LValue) (lua.LValue, bool) {
 		case *lua.LTable:
 			object = next
 		case *lua.LFunction:
-			if leaf := m.leaves[next]; leaf == LeafAny {
+			if m.leaves[next].kind == LeafAny {
 				return m.callIndex(next, object, key)
 			}
 			return nil, false
@@ -140,9 +148,9 @@ func (m *Machine) index(object, key lua.LValue) (lua.LValue, bool) {
 
 // indexObject does what object[key] does.
 func (m *Machine) indexObject(u *lua.LUserData, key lua.LValue) (lua.LValue, bool) {
-	in := instruction{kc: key}
+	in := instruction{kc: key, seen: &cache{}}
 	if name, ok := key.(lua.LString); ok {
-		in.key = string(name)
+		in.seen.key = string(name)
 	}
 	return m.field(&in, u)
 }
@@ -152,16 +160,16 @@ func (m *Machine) storeInObject(object, key, value lua.LValue) bool {
 	if !ok {
 		return false
 	}
-	return m.setField(&instruction{}, u, key, value)
+	return m.setField(&instruction{seen: &cache{}}, u, key, value)
 }
 
 // callIndex calls a leaf function that is an __index.
 func (m *Machine) callIndex(fn *lua.LFunction, object, key lua.LValue) (lua.LValue, bool) {
-	m.leaf = true
+	m.inLeaf = true
 	m.L.Push(object)
 	m.L.Push(key)
 	n := fn.GFunction(m.L)
-	m.leaf = false
+	m.inLeaf = false
 	v := lua.LNil
 	if n > 0 {
 		v = m.L.Get(-n)
@@ -190,9 +198,7 @@ func (m *Machine) store(object, key, value lua.LValue) bool {
 				continue
 			}
 		}
-		m.keep(key)
-		m.keep(value)
-		table.RawSet(key, value)
+		table.RawSet(m.keep(key), m.keep(value))
 		return true
 	}
 	return false

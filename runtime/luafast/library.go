@@ -36,9 +36,9 @@ func (m *Machine) AddLibrary(names map[*lua.LFunction]string) {
 		if leaf == NotLeaf || !fn.IsG {
 			continue
 		}
-		m.leaves[fn] = leaf
+		m.AddLeaf(fn, leaf)
 		if leaf == leafPairs || leaf == leafIpairs {
-			m.leaves[fn.Upvalues[0].Value().(*lua.LFunction)] = LeafAny
+			m.AddLeaf(fn.Upvalues[0].Value().(*lua.LFunction), LeafAny)
 		}
 	}
 }

@@ -24,6 +24,7 @@ type world struct {
 	log     strings.Builder
 	object  thing
 	userdat *lua.LUserData
+	concat  *lua.LFunction // what stands for the operator .. in scripts of luaserve
 }
 
 type thing struct {
@@ -38,6 +39,8 @@ func newWorld() *world {
 	w := &world{L: L, object: thing{n: 1, text: "one", inner: &thing{n: 2, text: "two"}}}
 	w.machine = luafast.New(&w.stop)
 	w.machine.AddLibrary(libraryNames(L))
+	w.concat = L.NewFunction(luastring.Concat(1 << 10))
+	w.machine.SetConcat(w.concat, luastring.Join(1<<10))
 	w.userdat = &lua.LUserData{Value: &w.object, Env: L.G.Global, Metatable: w.metatable()}
 	return w
 }
@@ -68,7 +71,20 @@ func (w *world) metatable() *lua.LTable {
 		w.machine.AddLeaf(fn, leaf)
 	}
 	method("set", luafast.LeafMethod, func(L *lua.LState, t *thing) int { t.text = L.CheckString(2); return 0 })
-	method("get", luafast.LeafMethod, func(L *lua.LState, t *thing) int { L.Push(lua.LString(t.text)); L.Push(t.n); return 2 })
+	method("get", luafast.LeafMethod, func(L *lua.LState, t *thing) int { L.Push(w.machine.Text(t.text)); L.Push(t.n); return 2 })
+	method("swap", luafast.LeafMethod, func(L *lua.LState, t *thing) int {
+		old := t.text
+		text := L.CheckString(2)
+		if text == "t" {
+			L.RaiseError("no %s", old)
+		}
+		t.text = text
+		if t.text == "10" {
+			return 0
+		}
+		L.Push(w.machine.Text(old))
+		return 1
+	})
 	method("fail", luafast.LeafMethod, func(L *lua.LState, t *thing) int { L.RaiseError("no %s", t.text); return 0 })
 	method("slow", luafast.NotLeaf, func(L *lua.LState, t *thing) int { w.note(L, "slow", L.Get(2)); L.Push(t.n); return 1 })
 	set := func(L *lua.LState, t *thing, name string, v lua.LValue) {
@@ -95,7 +111,7 @@ func (w *world) metatable() *lua.LTable {
 		case "inner":
 			return &lua.LUserData{Value: t.inner, Env: L.G.Global, Metatable: mt}
 		}
-		return lua.LString(t.text)
+		return w.machine.Text(t.text)
 	}
 	for _, name := range []string{"n", "text", "inner", "fixed"} {
 		field := luafast.Field{Get: func(o any) lua.LValue { return get(o.(*thing), name) }}
@@ -105,7 +121,7 @@ func (w *world) metatable() *lua.LTable {
 		object.Fields[name] = field
 	}
 	object.Fields["slow"] = luafast.Field{}
-	object.Index = func(o any, key lua.LValue) lua.LValue { return lua.LString(o.(*thing).text + key.Type().String()) }
+	object.Index = func(o any, key lua.LValue) lua.LValue { return w.machine.Text(o.(*thing).text + key.Type().String()) }
 	store := func(L *lua.LState, o any, key, v lua.LValue) {
 		if _, ok := v.(lua.LNumber); !ok {
 			L.RaiseError("a number is needed for a %s", key.Type())
@@ -146,7 +162,29 @@ func (w *world) metatable() *lua.LTable {
 		return 0
 	}))
 	w.machine.AddObject(mt, object)
+	w.machine.AddQuick(object.Methods["swap"], mt, w.swap)
 	return mt
+}
+
+// swap is the quick form of the method, for texts that are no numbers.
+func (w *world) swap(o any, args []lua.LValue) (lua.LValue, bool) {
+	if len(args) == 0 {
+		return nil, false
+	}
+	text, ok := args[0].(lua.LString)
+	if !ok {
+		return nil, false
+	}
+	t := o.(*thing)
+	if text == "t" {
+		w.thread.RaiseError("no %s", t.text)
+	}
+	old := t.text
+	t.text = string(text)
+	if text == "10" {
+		return nil, true
+	}
+	return w.machine.Text(old), true
 }
 
 func self(L *lua.LState) *thing {
@@ -209,10 +247,11 @@ func (w *world) load(t tester, text string) *lua.LFunction {
 		return len(args)
 	})
 	L.Push(chunk)
-	for _, v := range []lua.LValue{table, w.tableWithMethods(), lua.LString("s"), lua.LNumber(5), w.userdat, probe} {
+	args := []lua.LValue{table, w.tableWithMethods(), lua.LString("s"), lua.LNumber(5), w.userdat, probe, w.concat}
+	for _, v := range args {
 		L.Push(v)
 	}
-	L.Call(6, 1)
+	L.Call(len(args), 1)
 	fn := L.Get(-1).(*lua.LFunction)
 	L.Pop(1)
 	return fn
@@ -315,4 +354,61 @@ func FuzzPrograms(f *testing.F) {
 			compare(t, program(data))
 		}
 	})
+}
+
+// Texts that outlive the call which read them stay what they are when the memory of the
+// others is used again. Each pair is a function that keeps a text and one that returns it later.
+func TestTextsThatOutliveTheCall(t *testing.T) {
+	for _, way := range [][2]string{
+		{`return O.text`, ``},
+		{`return (O:get())`, ``},
+		{`return C(O.text, "")`, ``},
+		{`return (select(1, O.text))`, ``},
+		{`return P(O.text)`, ``},
+		{`local f = function(s) P() return s end return f(O.text)`, ``},
+		{`global = O.text`, `return global`},
+		{`kept = O.text`, `return kept`},
+		{`T.x = O.text`, `return T.x`},
+		{`T[O.text] = 1`, `return (next(T))`},
+		{`T[1] = O.text`, `return T[1]`},
+		{`kept = { O.text }`, `return kept[1]`},
+		{`kept = { x = O.text }`, `return kept.x`},
+		{`rawset(T, "x", O.text)`, `return T.x`},
+		{`table.insert(T, O.text)`, `return T[1]`},
+		{`kept = setmetatable({}, { __index = { x = O.text } })`, `return kept.x`},
+		{`kept = tostring(O.text)`, `return kept`},
+		{`local text = O.text P() kept = text`, `return kept`},
+	} {
+		w := newWorld()
+		load := func(code string) *lua.LFunction {
+			return w.load(t, "local T, M, S, N, O, P, C = ...\nreturn function() "+code+" end")
+		}
+		both := w.load(t, "local kept\nlocal T, M, S, N, O, P, C = ...\nfor k in pairs(T) do T[k] = nil end\n"+
+			"return function(read) if read then "+way[1]+" else "+way[0]+" end end")
+		w.object.text = "kept"
+		got := w.call(t, both, lua.LFalse)
+		w.object.text = "another text"
+		w.call(t, load(`local a, b = O.text, O.text`))
+		if way[1] != "" {
+			got = w.call(t, both, lua.LTrue)
+		}
+		if got != lua.LString("kept") {
+			t.Errorf("%s: the text has become %q", way[0], got)
+		}
+		w.L.Close()
+	}
+}
+
+// call calls a function in the machine and returns its result.
+func (w *world) call(t tester, fn *lua.LFunction, args ...lua.LValue) lua.LValue {
+	L, _ := w.L.NewThread()
+	w.thread = L
+	results := make([]lua.LValue, 1)
+	if nargs, finished := w.machine.Run(L, fn, args, results); !finished {
+		if err := L.PCall(nargs, 1, nil); err != nil {
+			t.Fatalf("%v", err)
+		}
+		results[0] = L.Get(-1)
+	}
+	return results[0]
 }

@@ -51,7 +51,7 @@ const (
 type Machine struct {
 	stop    *atomic.Bool
 	objects map[*lua.LTable]*Object
-	leaves  map[*lua.LFunction]Leaf
+	leaves  map[*lua.LFunction]leaf
 	concat  *lua.LFunction
 	join    Join
 	first   *code // that was run last
@@ -61,7 +61,8 @@ type Machine struct {
 	high    int // registers that were used
 	open    int // see leave; of the leaf function that is called
 	escaped bool
-	leaf    bool // a leaf function runs; errors that it raises are expected
+	inLeaf  bool // a leaf function runs; errors that it raises are expected
+	texts   texts
 	frames  [maxDepth]frame
 	regs    [2*maxRegisters + 12]lua.LValue // the last frame sees 256 from its base on
 	results []lua.LValue
@@ -80,7 +81,7 @@ func New(stop *atomic.Bool) *Machine {
 	return &Machine{
 		stop:    stop,
 		objects: map[*lua.LTable]*Object{},
-		leaves:  map[*lua.LFunction]Leaf{},
+		leaves:  map[*lua.LFunction]leaf{},
 		codes:   map[*lua.FunctionProto]*code{},
 	}
 }
@@ -89,9 +90,44 @@ func New(stop *atomic.Bool) *Machine {
 func (m *Machine) AddObject(metatable *lua.LTable, o *Object) { m.objects[metatable] = o }
 
 // AddLeaf tells the machine that fn is a leaf function.
-func (m *Machine) AddLeaf(fn *lua.LFunction, leaf Leaf) { m.leaves[fn] = leaf }
+func (m *Machine) AddLeaf(fn *lua.LFunction, kind Leaf) { m.leaves[fn] = leaf{kind: kind} }
 
-// Join joins strings and numbers. It returns false when the result would be too long.
+// Quick is another form of a leaf function that is a method. It is given what is behind the
+// object and the other arguments, and returns one result, nil for none. It returns false,
+// and has done nothing, for arguments that it does not serve.
+type Quick func(self any, args []lua.LValue) (result lua.LValue, ok bool)
+
+// AddQuick tells the machine the quick form of a method of the objects with a metatable. The
+// method is a leaf function already.
+func (m *Machine) AddQuick(fn *lua.LFunction, metatable *lua.LTable, quick Quick) {
+	m.leaves[fn] = leaf{m.leaves[fn].kind, quick, metatable}
+}
+
+// leaf is what the machine knows about a leaf function.
+type leaf struct {
+	kind      Leaf
+	quick     Quick // nil without one
+	metatable *lua.LTable
+}
+
+// Text makes the Lua value of a string that a leaf function returns, which takes no memory
+// most of the time. The function must not keep the value.
+func (m *Machine) Text(s string) lua.LValue {
+	if !m.inLeaf {
+		return lua.LString(s)
+	}
+	return m.text(lua.LString(s))
+}
+
+func (m *Machine) text(s lua.LString) lua.LValue {
+	if v := m.texts.add(s); v != nil {
+		return v
+	}
+	return s
+}
+
+// Join joins strings and numbers. It returns false when there are others, or when the result
+// would be too long.
 type Join func(texts []lua.LValue) (lua.LString, bool)
 
 // SetConcat names the function that stands for the operator .., and what it does when all its
@@ -118,12 +154,13 @@ func (m *Machine) Run(L *lua.LState, fn *lua.LFunction, args, results []lua.LVal
 	}
 	m.L, m.results, m.open = L, results, -1
 	defer func() {
-		if m.leaf && recover() != nil { // it is called again, with all that belongs to a call
+		if m.inLeaf && recover() != nil { // it is called again, with all that belongs to a call
 			L.SetTop(0)
 			nargs = m.leave(L, m.open)
 		}
 		clear(m.regs[:m.high])
-		m.depth, m.high, m.leaf, m.L, m.results = 0, 0, false, nil, nil
+		m.texts.reset()
+		m.depth, m.high, m.inLeaf, m.L, m.results = 0, 0, false, nil, nil
 	}()
 	if m.execute() {
 		return 0, true

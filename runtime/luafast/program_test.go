@@ -19,7 +19,7 @@ type writer struct {
 // program returns the text of a chunk that returns a function.
 func program(data []byte) string {
 	w := &writer{data: data}
-	w.line("local T, M, S, N, O, P = ...")
+	w.line("local T, M, S, N, O, P, C = ...")
 	for i := range 3 {
 		w.line("local function F%d(a, b)", i)
 		w.body([]string{"a", "b"}, 3)
@@ -160,7 +160,7 @@ func (w *writer) field() string {
 }
 
 func (w *writer) method() string {
-	return []string{"set", "get", "slow", "fail", "missing", "upper"}[w.choose(6)]
+	return []string{"set", "get", "slow", "fail", "missing", "upper", "swap"}[w.choose(7)]
 }
 
 func (w *writer) number() string {
@@ -237,6 +237,9 @@ func (w *writer) expression() string {
 	case 6:
 		return w.binary([]string{"and", "or"}[w.choose(2)])
 	case 7:
+		if w.choose(3) > 0 { // as the operator is compiled in luaserve
+			return "C(" + w.expressions(2+w.choose(2)) + ")"
+		}
 		return w.binary("..")
 	case 8:
 		return []string{"not ", "-", "#"}[w.choose(3)] + "(" + w.expression() + ")"

@@ -85,7 +85,7 @@ func (m *Machine) leave(L *lua.LState, open int) int {
 		b = total - f.base + 1
 	}
 	for _, v := range m.regs[:total] {
-		L.Push(v)
+		L.Push(m.keep(v))
 	}
 	return total
 }

@@ -34,15 +34,20 @@ func Concat(maxLen int) lua.LGFunction {
 }
 
 // Join returns a function that joins strings and numbers as the operator .. does. It returns
-// false when the result would be longer than maxLen; 0 means [DefaultMaxLen].
+// false when there are other values, or when the result would be longer than maxLen; 0 means
+// [DefaultMaxLen].
 func Join(maxLen int) func(texts []lua.LValue) (lua.LString, bool) {
 	maxLen = lengthLimit(maxLen)
 	return func(texts []lua.LValue) (lua.LString, bool) {
 		size := 0
 		for _, v := range texts {
-			size += longNumber
-			if s, ok := v.(lua.LString); ok {
-				size += len(s) - longNumber
+			switch v := v.(type) {
+			case lua.LString:
+				size += len(v)
+			case lua.LNumber:
+				size += longNumber
+			default:
+				return "", false
 			}
 		}
 		if size > maxLen { // or near to it, with numbers
