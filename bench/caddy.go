@@ -23,6 +23,14 @@ func configureCaddy(s site) ([]string, error) {
 		conf = caddyRules(s, "path /p%05d/*")
 	case regexRules:
 		conf = caddyRules(s, `path_regexp ^/r%05d/[0-9]+\.html$`)
+	case equalRules:
+		conf = caddyRules(s, "path /e%05d/page")
+	case suffixRules:
+		conf = caddyRules(s, "path *.s%05d")
+	case mixedRules:
+		conf = caddyRules(s, "path /m%05d/*", "path /m%05d/42.html", "path */m%05d/42.html", `path_regexp ^/m%05d/[0-9]+\.html$`)
+	case elseRules:
+		return nil, unsupported("has no else but its handle blocks, which the prefixes are in already")
 	case virtualHosts:
 		conf = caddyHosts(s)
 	}
@@ -48,10 +56,11 @@ func caddySite(s site, host, body string) string {
 	return fmt.Sprintf("http://%s:%s {\nbind %s\n%s\n}\n", host, port, ip, body)
 }
 
-func caddyRules(s site, matcher string) string {
+// caddyRules takes one matcher after another for the rules.
+func caddyRules(s site, matchers ...string) string {
 	var b strings.Builder
 	for i := 1; i <= s.n; i++ {
-		fmt.Fprintf(&b, "@r%d "+matcher+"\nhandle @r%d {\nheader %s %d\nrespond %q\n}\n", i, i, i, ruleHeader, i, ruleBody)
+		fmt.Fprintf(&b, "@r%d "+matchers[(i-1)%len(matchers)]+"\nhandle @r%d {\nheader %s %d\nrespond %q\n}\n", i, i, i, ruleHeader, i, ruleBody)
 	}
 	return caddySite(s, "", b.String()+"handle {\nrespond 404\n}")
 }

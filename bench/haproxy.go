@@ -35,6 +35,16 @@ func configureHAProxy(s site) ([]string, error) {
 	case regexRules:
 		rules = haproxyMap(s.n, `^/r%05d/[0-9]+\.html$`)
 		frontend = haproxyLookup("path,map_reg", s.dir)
+	case equalRules:
+		rules = haproxyMap(s.n, "/e%05d/page")
+		frontend = haproxyLookup("path,map_str", s.dir)
+	case suffixRules:
+		rules = haproxyMap(s.n, ".s%05d")
+		frontend = haproxyLookup("path,map_end", s.dir)
+	case mixedRules:
+		return nil, unsupported("has maps of one kind of rules only")
+	case elseRules:
+		return nil, unsupported("has no else")
 	case virtualHosts:
 		rules = haproxyMap(s.n, "h%05d."+hostName)
 		frontend = haproxyLookup("req.hdr(host),lower,map_str", s.dir)

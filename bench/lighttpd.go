@@ -28,11 +28,20 @@ func configureLighttpd(s site) ([]string, error) {
 	case httpProxy:
 		modules, conf = []string{"mod_proxy"}, fmt.Sprintf(`proxy.server = ( "" => (( "socket" => %q )) )`, s.httpSocket)
 	case prefixRules:
-		modules, conf = lighttpdRules(s.n, magnet, `$HTTP["url"] =^ "/p%05d/"`)
+		modules, conf = lighttpdRules(s.n, magnet, "", `$HTTP["url"] =^ "/p%05d/"`)
 	case regexRules:
-		modules, conf = lighttpdRules(s.n, magnet, `$HTTP["url"] =~ "^/r%05d/[0-9]+\.html$"`)
+		modules, conf = lighttpdRules(s.n, magnet, "", `$HTTP["url"] =~ "^/r%05d/[0-9]+\.html$"`)
+	case equalRules:
+		modules, conf = lighttpdRules(s.n, magnet, "", `$HTTP["url"] == "/e%05d/page"`)
+	case suffixRules:
+		modules, conf = lighttpdRules(s.n, magnet, "", `$HTTP["url"] =$ ".s%05d"`)
+	case mixedRules:
+		modules, conf = lighttpdRules(s.n, magnet, "", `$HTTP["url"] =^ "/m%05d/"`, `$HTTP["url"] == "/m%05d/42.html"`,
+			`$HTTP["url"] =$ "/m%05d/42.html"`, `$HTTP["url"] =~ "^/m%05d/[0-9]+\.html$"`)
+	case elseRules:
+		modules, conf = lighttpdRules(s.n, magnet, "else ", `$HTTP["url"] =^ "/p%05d/"`)
 	case virtualHosts:
-		modules, conf = lighttpdRules(s.n, magnet, `$HTTP["host"] == "h%05d.`+hostName+`"`)
+		modules, conf = lighttpdRules(s.n, magnet, "", `$HTTP["host"] == "h%05d.`+hostName+`"`)
 	}
 	if _, err := s.write("answer.lua", answer); err != nil {
 		return nil, err
@@ -71,10 +80,15 @@ r.resp_body.set({ "hello " .. host .. path })
 return 200
 `
 
-func lighttpdRules(n int, magnet, condition string) (modules []string, conf string) {
+// lighttpdRules takes one condition after another for the rules; between stands before all but
+// the first.
+func lighttpdRules(n int, magnet, between string, conditions ...string) (modules []string, conf string) {
 	var b strings.Builder
 	for i := 1; i <= n; i++ {
-		fmt.Fprintf(&b, condition+" {\nsetenv.set-response-header = ( %q => \"%d\" )\n%s}\n", i, ruleHeader, i, magnet)
+		if i > 1 {
+			b.WriteString(between)
+		}
+		fmt.Fprintf(&b, conditions[(i-1)%len(conditions)]+" {\nsetenv.set-response-header = ( %q => \"%d\" )\n%s}\n", i, ruleHeader, i, magnet)
 	}
 	return []string{"mod_setenv", "mod_magnet"}, b.String()
 }

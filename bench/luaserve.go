@@ -20,6 +20,14 @@ func configureLuaserve(s site) ([]string, error) {
 		script += luaserveRules(s.n, `request.path:prefix(("/p%05d/"):format(i))`)
 	case regexRules:
 		script += luaserveRules(s.n, `request.path:match(("^/r%05d/[0-9]+\\.html$"):format(i))`)
+	case equalRules:
+		script += luaserveRules(s.n, `request.path:eq(("/e%05d/page"):format(i))`)
+	case suffixRules:
+		script += luaserveRules(s.n, `request.path:suffix((".s%05d"):format(i))`)
+	case mixedRules:
+		script += luaserveMixed + luaserveRules(s.n, "mixed(i)")
+	case elseRules:
+		script += fmt.Sprintf(luaserveElse, s.n, ruleHeader, ruleBody)
 	case virtualHosts:
 		script += fmt.Sprintf(luaserveHosts, s.n, hostName, ruleHeader, ruleBody)
 	}
@@ -48,6 +56,23 @@ end
 actions[#actions + 1] = respond(404)
 `, n, condition, ruleHeader, ruleBody)
 }
+
+const luaserveMixed = `
+local kinds = {
+  function(i) return request.path:prefix(("/m%05d/"):format(i)) end,
+  function(i) return request.path:eq(("/m%05d/42.html"):format(i)) end,
+  function(i) return request.path:suffix(("/m%05d/42.html"):format(i)) end,
+  function(i) return request.path:match(("^/m%05d/[0-9]+\\.html$"):format(i)) end,
+}
+local function mixed(i) return kinds[(i - 1) % 4 + 1](i) end
+`
+
+const luaserveElse = `
+actions = respond(404)
+for i = %d, 1, -1 do
+  actions = when(request.path:prefix(("/p%%05d/"):format(i)), { header.overwrite(%q, tostring(i)), respond %q }, actions)
+end
+`
 
 const luaserveHosts = `
 local hosts = { default = respond(404) }

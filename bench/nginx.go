@@ -26,6 +26,14 @@ func configureNginx(s site) ([]string, error) {
 		servers = nginxRules(s, "^~ /p%05d/")
 	case regexRules:
 		servers = nginxRules(s, "~ ^/r%05d/[0-9]+\\.html$")
+	case equalRules:
+		servers = nginxRules(s, "= /e%05d/page")
+	case suffixRules:
+		servers = nginxRules(s, "~ \\.s%05d$")
+	case mixedRules:
+		servers = nginxRules(s, "^~ /m%05d/", "= /m%05d/42.html", "~ /m%05d/42\\.html$", "~ ^/m%05d/[0-9]+\\.html$")
+	case elseRules:
+		return nil, unsupported("has no else")
 	case virtualHosts:
 		servers = nginxHosts(s)
 	}
@@ -100,10 +108,11 @@ func nginxParams() string {
 	return b.String()
 }
 
-func nginxRules(s site, location string) string {
+// nginxRules takes one location after another for the rules.
+func nginxRules(s site, locations ...string) string {
 	var b strings.Builder
 	for i := 1; i <= s.n; i++ {
-		fmt.Fprintf(&b, "  location "+location+" { add_header %s %d; return 200 %q; }\n", i, ruleHeader, i, ruleBody)
+		fmt.Fprintf(&b, "  location "+locations[(i-1)%len(locations)]+" { add_header %s %d; return 200 %q; }\n", i, ruleHeader, i, ruleBody)
 	}
 	return nginxServer(s, "location / { return 404; }\n%s", b.String())
 }

@@ -18,6 +18,10 @@ const (
 	httpProxy
 	prefixRules
 	regexRules
+	equalRules
+	suffixRules
+	mixedRules // one after another: prefix, equality, suffix, regular expression
+	elseRules  // each is the else of the one before it
 	virtualHosts
 )
 
@@ -56,6 +60,13 @@ func workloads() []workload {
 	}
 	for _, n := range []int{1, 10, 1000, 10000} {
 		list = append(list, ruleWorkload("regex", "regular expression", regexRules, n, "/r%05d/42.html"))
+	}
+	for _, n := range []int{10, 1000, 10000} {
+		list = append(list,
+			ruleWorkload("equal", "path", equalRules, n, "/e%05d/page"),
+			ruleWorkload("suffix", "path suffix", suffixRules, n, "/x/page.s%05d"),
+			ruleWorkload("mixed", "prefix, path, suffix or regular expression", mixedRules, n, "/m%05d/42.html"),
+			ruleWorkload("else", "path prefix, each the else of the one before it", elseRules, n, "/p%05d/page"))
 	}
 	return append(list, hostWorkload(10000))
 }
