@@ -114,7 +114,7 @@ func (a *staticAction) Run(vr *runtime.VRequest) error {
 		a.refuse(vr, http.StatusForbidden)
 		return nil
 	}
-	if a.sendSmall(vr) {
+	if a.sendKept(vr) {
 		return nil
 	}
 	f, err := vr.Physical.Open()
@@ -184,24 +184,28 @@ func openStatus(err error) int {
 	return http.StatusInternalServerError
 }
 
-// sendSmall answers with a file that is in memory, and reports whether it could. For parts of
+// sendKept answers with a file that was sent before, and reports whether it could. For parts of
 // a file it is opened.
-func (a *staticAction) sendSmall(vr *runtime.VRequest) bool {
+func (a *staticAction) sendKept(vr *runtime.VRequest) bool {
 	if _, ok := lastField(&vr.Request.Header, "Range"); ok {
 		return false
 	}
-	small := vr.Physical.Small()
-	if small == nil || !vr.HandleDirect() {
+	kept := vr.Physical.Kept()
+	if kept == nil {
 		return false
 	}
-	d, ok := small.Notes().(*description)
+	defer kept.Done()
+	if !vr.HandleDirect() {
+		return false
+	}
+	d, ok := kept.Notes().(*description)
 	if !ok || d.etags != vr.Option(a.etag).(etagParts) || d.types != vr.Option(a.types).(*mimeTable) {
-		d = a.describe(vr, small.Info)
-		small.Note(d)
+		d = a.describe(vr, kept.Info)
+		kept.Note(d)
 	}
 	if !a.begin(vr, d) {
 		vr.Response.Header.Set("Content-Type", d.typ)
-		vr.Out.Add(small.Content)
+		kept.AddTo(vr.Out)
 	}
 	return true
 }
@@ -255,9 +259,9 @@ func (a *staticAction) send(vr *runtime.VRequest, f *os.File, info fs.FileInfo) 
 		}
 	}
 	vr.Response.Header.Set("Content-Type", d.typ)
-	if small := vr.Physical.KeepSmall(f, info); small != nil {
+	if kept := vr.Physical.Keep(f, info); kept != nil {
 		f.Close()
-		vr.Out.Add(small.Content)
+		kept.AddTo(vr.Out)
 		return
 	}
 	vr.Out.AddFile(f, 0, size)

@@ -24,7 +24,8 @@ type ChunkQueue struct {
 
 type chunk struct {
 	data   []byte
-	file   *os.File // read at off, n bytes; closed with the chunk
+	file   *os.File    // read at off, n bytes; closed with the chunk
+	shared *SharedFile // what file belongs to, when others send it as well
 	off, n int64
 	stream io.ReadCloser
 
@@ -53,6 +54,14 @@ func (q *ChunkQueue) AddFile(f *os.File, off, n int64) {
 		return
 	}
 	q.chunks = append(q.chunks, chunk{file: f, off: off, n: n})
+}
+
+// addShared appends the first n bytes of a file that others send as well.
+func (q *ChunkQueue) addShared(f *SharedFile, n int64) {
+	if n > 0 {
+		f.use()
+		q.chunks = append(q.chunks, chunk{file: f.file, shared: f, n: n})
+	}
 }
 
 // AddStream appends everything that r will give; the queue closes r. An error of r other
@@ -98,7 +107,10 @@ func (q *ChunkQueue) Reset() {
 }
 
 func (c *chunk) close() {
-	if c.file != nil {
+	switch {
+	case c.shared != nil:
+		c.shared.letGo()
+	case c.file != nil:
 		c.file.Close()
 	}
 	if c.stream != nil {
@@ -356,14 +368,16 @@ func (q *ChunkQueue) copyStream(w io.Writer, r io.Reader, flush func()) error {
 // offset off. It returns how many it has sent, fewer without an error when the file has become
 // shorter.
 type FileSender interface {
-	SendFile(f *os.File, off, n int64) (int64, error)
+	SendFile(f SentFile, off, n int64) (int64, error)
 }
 
 // writeFile lets the kernel copy where w can (sendfile).
 func (q *ChunkQueue) writeFile(w io.Writer, c *chunk) (err error) {
 	var n int64
 	if s, ok := w.(FileSender); ok {
-		n, err = s.SendFile(c.file, c.off, c.n)
+		n, err = s.SendFile(SentFile{c.file, c.shared}, c.off, c.n)
+	} else if c.shared != nil {
+		n, err = io.Copy(w, io.NewSectionReader(c.file, c.off, c.n))
 	} else {
 		if _, err = c.file.Seek(c.off, io.SeekStart); err != nil {
 			return err

@@ -19,7 +19,7 @@ type Physical struct {
 
 	overlay  string // see [Config.Overlay]
 	stats    *statCache
-	small    *smallFiles
+	kept     *keptFiles
 	stat     FileStat
 	statPath string
 }

@@ -103,7 +103,7 @@ type Program struct {
 	requests   sync.Pool
 	observers  observers
 	stats      *statCache
-	small      smallFiles
+	kept       keptFiles
 	luaStats   atomic.Pointer[LuaStats] // nil unless somebody wants them
 	keepAlive  [2]OptionRef             // timeout and requests
 	background background
@@ -355,6 +355,7 @@ func (p *Program) Close() error {
 	for _, f := range closers {
 		f()
 	}
+	p.kept.close()
 	for _, h := range heaps {
 		for _, st := range h.states {
 			st.close()

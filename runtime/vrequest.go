@@ -217,7 +217,7 @@ func (vr *VRequest) start(p *Program, ex Exchange) error {
 func (vr *VRequest) startHead(ex Exchange) {
 	vr.Physical.stats, vr.Physical.overlay = vr.prog.stats, vr.prog.overlay
 	if vr.prog.overlay == "" {
-		vr.Physical.small = &vr.prog.small
+		vr.Physical.kept = &vr.prog.kept
 	}
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = ex.Connection()

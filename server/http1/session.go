@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -47,7 +46,7 @@ type watched interface {
 	unuse()
 	tryRead(p []byte) (int, error)
 	tryWrite(p []byte, more bool) (int, error)
-	sendFile(f *os.File, off, n int64) (int64, error) // it may wait
+	sendFile(f runtime.SentFile, off, n int64) (int64, error) // it may wait
 	// attach leaves it to the loop until something comes, or the deadline is reached. It is
 	// false when something has come already. When it is true the session belongs to the loop.
 	attach(s *session, deadline moment) bool

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"luaserve/runtime"
 )
 
 // socket is an accepted connection whose events come to a [loop]. Other goroutines can use
@@ -174,7 +176,7 @@ func (s *socket) Write(p []byte) (n int, err error) {
 
 // sendFile writes n bytes of a file from offset off, without copying them, and returns how
 // many there were.
-func (s *socket) sendFile(f *os.File, off, n int64) (sent int64, err error) {
+func (s *socket) sendFile(f runtime.SentFile, off, n int64) (sent int64, err error) {
 	if !s.use() {
 		return 0, s.opError("sendfile", net.ErrClosed)
 	}
@@ -182,33 +184,40 @@ func (s *socket) sendFile(f *os.File, off, n int64) (sent int64, err error) {
 	if err := s.expired(&s.out); err != nil {
 		return 0, s.opError("sendfile", err)
 	}
+	if from, ok := f.Shared(); ok {
+		sent, err = s.sendFrom(from, off, n)
+		return sent, s.opError("sendfile", err)
+	}
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	controlErr := raw.Control(func(from uintptr) {
-		for sent < n && err == nil {
-			var k int
-			k, err = syscall.Sendfile(s.fd, int(from), &off, int(n-sent))
-			switch {
-			case err == nil && k == 0:
-				err = io.EOF
-			case err == nil:
-				sent += int64(k)
-			case err == syscall.EINTR:
-				err = nil
-			case err == syscall.EAGAIN:
-				err = s.await(&s.out)
-			}
-		}
-	})
+	controlErr := raw.Control(func(from uintptr) { sent, err = s.sendFrom(int(from), off, n) })
 	if err == nil {
 		err = controlErr
 	}
-	if err == io.EOF {
-		return sent, nil
-	}
 	return sent, s.opError("sendfile", err)
+}
+
+// sendFrom is sendFile for a descriptor that stays open meanwhile.
+func (s *socket) sendFrom(from int, off, n int64) (sent int64, err error) {
+	for sent < n {
+		k, err := syscall.Sendfile(s.fd, from, &off, int(n-sent))
+		switch {
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			if err := s.await(&s.out); err != nil {
+				return sent, err
+			}
+		case err != nil:
+			return sent, err
+		case k == 0:
+			return sent, nil // the file is shorter now
+		default:
+			sent += int64(k)
+		}
+	}
+	return sent, nil
 }
 
 func (s *socket) opError(op string, err error) error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -112,7 +111,7 @@ func (w *writer) add(p []byte) error {
 
 // SendFile implements [runtime.FileSender]. A short part of a file is read to where it is sent
 // from, behind the head; a long one is copied by the kernel (sendfile).
-func (w *writer) SendFile(f *os.File, off, n int64) (sent int64, err error) {
+func (w *writer) SendFile(f runtime.SentFile, off, n int64) (sent int64, err error) {
 	if w.limit >= 0 && n > w.limit {
 		return 0, errLength
 	}
@@ -144,7 +143,7 @@ func (w *writer) took(n int64) {
 	}
 }
 
-func (w *writer) readFile(f *os.File, off, n int64) (int64, error) {
+func (w *writer) readFile(f io.ReaderAt, off, n int64) (int64, error) {
 	w.buf = slices.Grow(w.buf, int(n))
 	k, err := f.ReadAt(w.buf[len(w.buf):len(w.buf)+int(n)], off)
 	w.buf = w.buf[:len(w.buf)+k]
@@ -156,18 +155,18 @@ func (w *writer) readFile(f *os.File, off, n int64) (int64, error) {
 }
 
 // fileSender returns what has the kernel send the next part of a file; nil when nothing can.
-func (w *writer) fileSender(f *os.File, off int64) func(off, n int64) (int64, error) {
+func (w *writer) fileSender(f runtime.SentFile, off int64) func(off, n int64) (int64, error) {
 	if w.watched != nil {
 		return func(off, n int64) (int64, error) { return w.watched.sendFile(f, off, n) }
 	}
 	rf, ok := w.rwc.(io.ReaderFrom)
-	if !ok {
+	if _, shared := f.Shared(); !ok || shared {
 		return nil
 	}
 	if _, err := f.Seek(off, io.SeekStart); err != nil {
 		return nil
 	}
-	return func(_, n int64) (int64, error) { return rf.ReadFrom(&io.LimitedReader{R: f, N: n}) }
+	return func(_, n int64) (int64, error) { return rf.ReadFrom(&io.LimitedReader{R: f.File, N: n}) }
 }
 
 // end completes the body, of which the last part may still have to be flushed. trailer are

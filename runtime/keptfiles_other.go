@@ -1,0 +1,36 @@
+//go:build !linux
+
+package runtime
+
+import (
+	"io/fs"
+	"os"
+)
+
+// keptFiles keeps nothing: elsewhere it is not as certain that a file is still the same.
+type keptFiles struct{}
+
+func (*keptFiles) close() {}
+
+// KeptFile is a file that was sent before and still is the same. Nobody may change it.
+type KeptFile struct {
+	Info fs.FileInfo
+}
+
+// Kept returns nil: the file has to be opened.
+func (p *Physical) Kept() *KeptFile { return nil }
+
+// Keep returns nil: nothing is kept.
+func (p *Physical) Keep(*os.File, fs.FileInfo) *KeptFile { return nil }
+
+// AddTo does nothing.
+func (f *KeptFile) AddTo(*ChunkQueue) {}
+
+// Done does nothing.
+func (f *KeptFile) Done() {}
+
+// Notes returns nil.
+func (f *KeptFile) Notes() any { return nil }
+
+// Note does nothing.
+func (f *KeptFile) Note(any) {}
