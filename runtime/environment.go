@@ -125,7 +125,19 @@ type pin struct {
 type pinMemory struct {
 	scopes  []scope
 	objects []objectRef
-	made    *state // the state that the unused ones among them fit
+	made    *state // the state that they fit
+}
+
+// fit makes the objects those of a state.
+func (m *pinMemory) fit(st *state) {
+	if m.made == st {
+		return
+	}
+	m.made = st
+	for i := range m.objects {
+		o := &m.objects[i]
+		o.data.Env, o.data.Metatable = st.env, st.metatables[o.object]
+	}
 }
 
 type scope struct {
@@ -149,6 +161,7 @@ func (vr *VRequest) pinTo(h *heap) *pin {
 	if p.state == nil {
 		p.state = h.pick()
 	}
+	p.memory.fit(p.state)
 	if vr.pins == nil {
 		vr.pins = vr.pinSpace[:0]
 	}
@@ -205,15 +218,17 @@ func (p *pin) setGlobals(handler any, globals *lua.LTable) {
 // call runs a function of the state for the request and returns its result; handler is whose
 // globals it has.
 func (p *pin) call(handler any, fn, arg lua.LValue) (lua.LValue, error) {
-	c := &p.usual
-	if p.busy {
+	c, within := &p.usual, p.busy
+	switch {
+	case within:
 		c = &call{}
-	} else {
-		p.busy = true
-		defer func() { *c, p.busy = call{}, false }()
+	case c.vr != nil: // of a call before
+		*c = call{}
 	}
+	p.busy = true // for ever if there is a panic, which ends the request
 	c.vr, c.pin, c.handler = p.vr, p, handler
 	results, err := p.state.call(c, fn, 1, arg)
+	p.busy = within
 	if err != nil {
 		return lua.LNil, err
 	}
@@ -233,10 +248,12 @@ func (p *pin) release() {
 		clear(m.objects)
 		m.objects = m.objects[:0]
 	}
-	for i := range m.objects {
-		m.objects[i].self, m.objects[i].data.Value = nil, nil
+	for i := range m.objects { // what is a part of the request stays as it is: the next one has it, too
+		if o := &m.objects[i]; !p.vr.has(o.self) {
+			o.self, o.data.Value = nil, nil
+		}
 	}
 	clear(m.scopes)
-	m.scopes, m.made = m.scopes[:0], p.state
+	m.scopes = m.scopes[:0]
 	p.vr, p.state, p.reqTab = nil, nil, nil
 }

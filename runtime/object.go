@@ -132,13 +132,11 @@ func (p *pin) object(o *Object, self any) *lua.LUserData {
 		if ref.object != o {
 			continue
 		}
+		if ref.self == self {
+			return ref.data
+		}
 		if ref.self == nil { // of a request before
 			ref.self, ref.data.Value = self, self
-			if p.memory.made != p.state {
-				ref.data.Env, ref.data.Metatable = p.state.env, p.state.metatables[o]
-			}
-		}
-		if ref.self == self {
 			return ref.data
 		}
 	}

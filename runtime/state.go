@@ -122,7 +122,9 @@ func (st *state) thread() *lua.LState {
 	} else {
 		th, _ = st.L.NewThread()
 	}
-	th.Env = st.env // setfenv(0, …) has changed it
+	if th.Env != st.env { // setfenv(0, …) has changed it
+		th.Env = st.env
+	}
 	return th
 }
 

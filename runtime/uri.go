@@ -28,6 +28,15 @@ var (
 // scheme is that of the connection; an absolute target does not change it, because the
 // client chooses that one (lighttpd2).
 func (u *URI) ParseTarget(target, host, scheme string) error {
+	if isPlainTarget(target) && isPlainHost(host) { // which spares the usual request all that follows
+		*u = URI{Raw: target, RawPath: target, RawOrigPath: target, Path: target, Scheme: scheme, Authority: host, Host: host}
+		return nil
+	}
+	return u.parseTarget(target, host, scheme)
+}
+
+// parseTarget is ParseTarget for any target.
+func (u *URI) parseTarget(target, host, scheme string) error {
 	*u = URI{Raw: target, RawPath: target, Scheme: scheme}
 	authority := host
 	if rest, ok := cutScheme(target); ok {
@@ -56,6 +65,23 @@ func (u *URI) ParseTarget(target, host, scheme string) error {
 	}
 	u.splitRawPath()
 	return nil
+}
+
+// isPlainTarget reports whether a target is a path that stays as it is when it is decoded and
+// simplified, without a query.
+func isPlainTarget(s string) bool {
+	if len(s) == 0 || s[0] != '/' {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c <= ' ', c >= 0x7f, c == '#', c == '%', c == '?':
+			return false
+		case s[i-1] == '/' && (c == '/' || c == '.'):
+			return false
+		}
+	}
+	return true
 }
 
 func cutScheme(target string) (rest string, ok bool) {
@@ -158,6 +184,28 @@ func validHostName(host string) bool {
 	}
 	return !emptyLabel || strings.Trim(host, ".") != "" && !strings.HasPrefix(host, "..")
 }
+
+// isPlainHost reports whether an authority is a host name in lower case and nothing else, as
+// it is nearly always: names and addresses with single dots between their parts.
+func isPlainHost(s string) bool {
+	before := byte('.')
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !plainBytes[c] || c == '.' && before == '.' {
+			return false
+		}
+		before = c
+	}
+	return before != '.'
+}
+
+// plainBytes are the bytes of most host names.
+var plainBytes = func() (set [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789-.") {
+		set[c] = true
+	}
+	return set
+}()
 
 // hostBytes are the bytes of a host name.
 var hostBytes = func() (set [256]bool) {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"math/rand"
 	"strings"
 	"testing"
 )
@@ -100,6 +101,28 @@ func FuzzParseTarget(f *testing.F) {
 		}
 		if strings.ContainsAny(u.Host, "/\\\x00\r\n ") || u.Host == ".." || u.Host == "." {
 			t.Errorf("host %q of %q cannot be used in a path", u.Host, host)
+		}
+	})
+}
+
+// What is decided at a glance about most targets is what the long way says.
+func FuzzPlainTarget(f *testing.F) {
+	random := rand.New(rand.NewSource(1))
+	pick := func(letters string) string {
+		text := make([]byte, random.Intn(7))
+		for i := range text {
+			text[i] = letters[random.Intn(len(letters))]
+		}
+		return string(text)
+	}
+	for range 3000 {
+		f.Add("/"+pick("/.ab%?#41 \x7f"), pick("a.-B:8@%[_\x00"))
+	}
+	f.Fuzz(func(t *testing.T, target, host string) {
+		var got, want URI
+		err, wantErr := got.ParseTarget(target, host, "http"), want.parseTarget(target, host, "http")
+		if err != wantErr || err == nil && got != want {
+			t.Errorf("%q, %q: %+v, %v; the long way: %+v, %v", target, host, got, err, want, wantErr)
 		}
 	})
 }

@@ -306,6 +306,29 @@ func (vr *VRequest) release() {
 	pool.Put(vr)
 }
 
+// has reports whether a pointer is to vr or to a part of it that is not made anew for each request.
+func (vr *VRequest) has(p any) bool {
+	switch p := p.(type) {
+	case *VRequest:
+		return p == vr
+	case *URI:
+		return p == &vr.Request.URI
+	case *Header:
+		return p == &vr.Request.Header || p == &vr.Response.Header
+	case *Response:
+		return p == &vr.Response
+	case *Physical:
+		return p == &vr.Physical
+	case *Connection:
+		return p == &vr.Con
+	case *Environment:
+		return p == &vr.Env
+	case *ChunkQueue:
+		return p == &vr.rawOut || p == &vr.noBody
+	}
+	return false
+}
+
 // Environment is the CGI environment that actions add to: an ordered map of strings.
 // Names are case-sensitive. The zero value is empty.
 type Environment struct {
