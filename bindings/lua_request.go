@@ -13,7 +13,7 @@ var requestObject = &runtime.Object{
 	Name: "request",
 	Doc:  "The head of the request.",
 	Fields: []runtime.Attribute{
-		{Name: "headers", Type: "headers", Doc: "Header fields of the request. A change of Host or Content-Length does not change uri.host or content_length.", Leaf: true,
+		{Name: "headers", Type: "headers", Doc: "Header fields of the request. A change of Host or Content-Length does not change uri.host or content_length.", Leaf: true, Part: true,
 			Get: func(c *runtime.Call, self any) lua.LValue {
 				return c.Object(headersObject, &self.(*runtime.VRequest).Request.Header)
 			}},
@@ -26,7 +26,7 @@ var requestObject = &runtime.Object{
 				return c.Text(self.(*runtime.VRequest).Request.Version)
 			}},
 		{Name: "content_length", Type: "number", Doc: "Length of the body in bytes. A chunked body is received completely to know it.", Get: contentLength},
-		{Name: "uri", Type: "request uri", Doc: "Address of the request, taken apart.", Leaf: true,
+		{Name: "uri", Type: "request uri", Doc: "Address of the request, taken apart.", Leaf: true, Part: true,
 			Get: func(c *runtime.Call, self any) lua.LValue {
 				return c.Object(uriObject, &self.(*runtime.VRequest).Request.URI)
 			}},

@@ -13,7 +13,7 @@ var responseObject = &runtime.Object{
 	Name: "response",
 	Doc:  "The head of the response.",
 	Fields: []runtime.Attribute{
-		{Name: "headers", Type: "headers", Doc: "Header fields of the response.", Leaf: true,
+		{Name: "headers", Type: "headers", Doc: "Header fields of the response.", Leaf: true, Part: true,
 			Get: func(c *runtime.Call, self any) lua.LValue {
 				return c.Object(headersObject, &self.(*runtime.Response).Header)
 			}},

@@ -13,25 +13,25 @@ var vrequestObject = &runtime.Object{
 	Name: "vrequest",
 	Doc:  "The request that a Lua function handles.",
 	Fields: []runtime.Attribute{
-		vrField("con", "coninfo", "The connection that the request came on.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
+		vrPart("con", "coninfo", "The connection that the request came on.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
 			return c.Object(connectionObject, &vr.Con)
 		}),
 		vrField("in", "chunkqueue", `The request body; in is a word of Lua, so write vr["in"].`, func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
 			return c.Object(chunkQueueObject, vr.In)
 		}),
-		vrField("out", "chunkqueue", "The response body.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
+		vrPart("out", "chunkqueue", "The response body.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
 			return c.Object(chunkQueueObject, vr.Out)
 		}),
-		vrField("env", "environment", "The environment that backends are given.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
+		vrPart("env", "environment", "The environment that backends are given.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
 			return c.Object(environmentObject, &vr.Env)
 		}),
-		vrField("req", "request", "The head of the request.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
+		vrPart("req", "request", "The head of the request.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
 			return c.Object(requestObject, vr)
 		}),
-		vrField("resp", "response", "The head of the response.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
+		vrPart("resp", "response", "The head of the response.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
 			return c.Object(responseObject, &vr.Response)
 		}),
-		vrField("phys", "physical", "The file that the URL is mapped to.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
+		vrPart("phys", "physical", "The file that the URL is mapped to.", func(c *runtime.Call, vr *runtime.VRequest) lua.LValue {
 			return c.Object(physicalObject, &vr.Physical)
 		}),
 		vrField("is_handled", "boolean", "Whether an action has claimed the request.", func(_ *runtime.Call, vr *runtime.VRequest) lua.LValue {
@@ -63,6 +63,13 @@ func vrField(name, kind, doc string, get func(*runtime.Call, *runtime.VRequest) 
 	return runtime.Attribute{Name: name, Type: kind, Doc: doc, Leaf: true, Get: func(c *runtime.Call, self any) lua.LValue {
 		return get(c, self.(*runtime.VRequest))
 	}}
+}
+
+// vrPart is a field whose object stands for a part of the request.
+func vrPart(name, kind, doc string, get func(*runtime.Call, *runtime.VRequest) lua.LValue) runtime.Attribute {
+	field := vrField(name, kind, doc, get)
+	field.Part = true
+	return field
 }
 
 func vrHandleDirect(c *runtime.Call, self any) int {

@@ -126,6 +126,7 @@ type pinMemory struct {
 	scopes  []scope
 	objects []objectRef
 	made    *state // the state that they fit
+	loose   bool   // one of them stands for what is no part of the request
 }
 
 // fit makes the objects those of a state.
@@ -248,10 +249,13 @@ func (p *pin) release() {
 		clear(m.objects)
 		m.objects = m.objects[:0]
 	}
-	for i := range m.objects { // what is a part of the request stays as it is: the next one has it, too
-		if o := &m.objects[i]; !p.vr.has(o.self) {
-			o.self, o.data.Value = nil, nil
+	if m.loose {
+		for i := range m.objects {
+			if o := &m.objects[i]; !o.part {
+				o.self, o.data.Value = nil, nil
+			}
 		}
+		m.loose = false
 	}
 	clear(m.scopes)
 	m.scopes = m.scopes[:0]

@@ -43,6 +43,8 @@ type Attribute struct {
 	Get  func(c *Call, self any) lua.LValue
 	Set  func(c *Call, self any, value lua.LValue) // nil: read only
 	Leaf bool                                      // Get and Set are leaf functions, see [Method.Leaf]
+	// Part says that Get returns the [Call.Object] of a part of self: always the same object.
+	Part bool
 }
 
 // Method is one method of an Object. The arguments are at 2 and up of c.L's stack;
@@ -78,6 +80,7 @@ type objectRef struct {
 	object *Object
 	self   any
 	data   *lua.LUserData
+	part   bool // self is a part of the request that the next one has, too
 }
 
 // Errorf raises a Lua error with the place of the script that called. It does not return.
@@ -136,12 +139,15 @@ func (p *pin) object(o *Object, self any) *lua.LUserData {
 			return ref.data
 		}
 		if ref.self == nil { // of a request before
-			ref.self, ref.data.Value = self, self
+			ref.self, ref.data.Value, ref.part = self, self, p.vr.has(self)
+			p.memory.loose = p.memory.loose || !ref.part
 			return ref.data
 		}
 	}
 	data := &lua.LUserData{Value: self, Env: p.state.env, Metatable: p.state.metatables[o]}
-	p.memory.objects = append(p.memory.objects, objectRef{o, self, data})
+	part := p.vr.has(self)
+	p.memory.objects = append(p.memory.objects, objectRef{o, self, data, part})
+	p.memory.loose = p.memory.loose || !part
 	return data
 }
 
@@ -287,7 +293,7 @@ func (st *state) fastObject(o *Object, methods map[string]*lua.LFunction) *luafa
 	for _, f := range o.Fields {
 		var field luafast.Field
 		if f.Leaf {
-			field.Get = func(self any) lua.LValue { return f.Get(c, self) }
+			field.Get, field.Same = func(self any) lua.LValue { return f.Get(c, self) }, f.Part
 		}
 		if f.Leaf && f.Set != nil {
 			field.Set = func(self any, value lua.LValue) { f.Set(c, self, value) }

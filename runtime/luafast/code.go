@@ -20,7 +20,9 @@ type cache struct {
 	method    lua.LValue
 	field     Field
 	object    *Object
-	known     bool // there is such a field
+	known     bool              // there is such a field
+	parents   [2]*lua.LUserData // whose field it was, where it is the same each time: those of the
+	parts     [2]lua.LValue     // requests that take turns in a state
 
 	key    string         // a constant name of a field or global
 	fn     *lua.LFunction // a leaf function

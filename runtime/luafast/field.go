@@ -42,9 +42,19 @@ func (m *Machine) field(in *instruction, object lua.LValue) (lua.LValue, bool) {
 		if seen.method != nil {
 			return seen.method, true
 		}
+		switch o {
+		case seen.parents[0]:
+			return seen.parts[0], true
+		case seen.parents[1]:
+			return seen.parts[1], true
+		}
 		m.inLeaf = true
 		var v lua.LValue
 		switch {
+		case seen.field.Same:
+			v = seen.field.Get(o.Value)
+			seen.parents[1], seen.parts[1] = seen.parents[0], seen.parts[0]
+			seen.parents[0], seen.parts[0] = o, v
 		case seen.field.Get != nil:
 			v = seen.field.Get(o.Value)
 		case !seen.known && seen.object.Index != nil:

@@ -29,6 +29,9 @@ type Object struct {
 type Field struct {
 	Get func(self any) lua.LValue
 	Set func(self any, value lua.LValue)
+	// Same says that Get returns the same value for the same Lua object each time, as long as
+	// there is something behind it.
+	Same bool
 }
 
 // Leaf says with which arguments a Go function is a leaf: it raises errors before it changes

@@ -1,7 +1,7 @@
 package luastring
 
 import (
-	"strings"
+	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -53,18 +53,19 @@ func Join(maxLen int) func(texts []lua.LValue) (lua.LString, bool) {
 		if size > maxLen { // or near to it, with numbers
 			return "", false
 		}
-		var out strings.Builder
-		out.Grow(size)
+		if size == 0 {
+			return "", true
+		}
+		out := make([]byte, 0, size)
 		for _, v := range texts {
 			switch v := v.(type) {
 			case lua.LString:
-				out.WriteString(string(v))
+				out = append(out, v...)
 			case lua.LNumber:
-				var digits [32]byte
-				out.Write(appendNumber(digits[:0], float64(v)))
+				out = appendNumber(out, float64(v))
 			}
 		}
-		return lua.LString(out.String()), true
+		return lua.LString(unsafe.String(&out[0], len(out))), true // nobody writes to it any more
 	}
 }
 
