@@ -69,5 +69,5 @@ func parseAccessLog(b *runtime.Builder, v runtime.Value) (any, error) {
 		b.OnClose(logs.close)
 		return logs
 	}).(*accessLogs)
-	return logs.open(strings.TrimPrefix(target, "file:"))
+	return logs.open(b, strings.TrimPrefix(target, "file:"))
 }

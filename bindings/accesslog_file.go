@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -22,17 +23,23 @@ type accessLogs struct {
 // accessLogsKey is what a program's accessLogs are found by.
 type accessLogsKey struct{}
 
-func (a *accessLogs) open(target string) (*logFile, error) {
+func (a *accessLogs) open(b *runtime.Builder, target string) (*logFile, error) {
+	if err := checkLogFile(b, target); err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f := a.files[target]; f != nil {
 		return f, nil
 	}
+	if err := tooManyLogs(b, len(a.files)); err != nil {
+		return nil, err
+	}
 	f := &logFile{name: target, log: a.log}
 	if target == "stderr" {
 		f.w = os.Stderr
 	} else {
-		file, err := os.OpenFile(target, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+		file, err := openLog(b, target)
 		if err != nil {
 			return nil, err
 		}
@@ -59,6 +66,34 @@ func (a *accessLogs) write(vr *runtime.VRequest) {
 		format := vr.Option(a.format).(*accessFormat)
 		f.add(func(buf []byte) []byte { return append(format.append(buf, &line), '\n') })
 	}
+}
+
+// checkLogFile keeps the logs of an untrusted script in its directory.
+func checkLogFile(b *runtime.Builder, target string) error {
+	if target == "stderr" {
+		return nil
+	}
+	return b.Files().Contains(target)
+}
+
+// openLog opens a log file for appending.
+func openLog(b *runtime.Builder, target string) (*os.File, error) {
+	const flag, perm = os.O_WRONLY | os.O_APPEND | os.O_CREATE, 0o640
+	if files := b.Files(); files.Confined() {
+		return files.OpenFile(target, flag, perm)
+	}
+	return os.OpenFile(target, flag, perm) // a FIFO is waited for
+}
+
+// maxLogFiles is how many log files of a program may be open before handlers can name no more:
+// they stay open.
+const maxLogFiles = 256
+
+func tooManyLogs(b *runtime.Builder, open int) error {
+	if !b.InSite() && open >= maxLogFiles {
+		return fmt.Errorf("%d log files are open already, and they stay so: expected the same files for each request", open)
+	}
+	return nil
 }
 
 const (

@@ -131,7 +131,7 @@ func newAuth(parse parseUsers, hasDigests bool) func(*runtime.Builder, runtime.A
 			}
 			a.method, parse = digestMethod{}, withCommonDigest(parse)
 		}
-		a.file, err = openUserFile(o.file, o.realm, o.ttl, parse, b.Log())
+		a.file, err = openUserFile(b, o.file, o.realm, o.ttl, parse)
 		return a, err
 	}
 }

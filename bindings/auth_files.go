@@ -8,12 +8,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"os"
 	goruntime "runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"luaserve/runtime"
+	"luaserve/runtime/luaio"
 )
 
 // userFile is a file of users. It is read again, when a request needs it, a while after it
@@ -23,6 +25,7 @@ type userFile struct {
 	parse       parseUsers
 	ttl         time.Duration // 0: never read again
 	log         *slog.Logger
+	files       luaio.Options
 
 	users atomic.Pointer[users]
 	start time.Time
@@ -34,8 +37,11 @@ type userFile struct {
 }
 
 // openUserFile reads the file for the first time.
-func openUserFile(path, realm string, ttl time.Duration, parse parseUsers, log *slog.Logger) (*userFile, error) {
-	f := &userFile{path: path, realm: realm, parse: parse, ttl: ttl, log: log, start: time.Now()}
+func openUserFile(b *runtime.Builder, path, realm string, ttl time.Duration, parse parseUsers) (*userFile, error) {
+	f := &userFile{path: path, realm: realm, parse: parse, ttl: ttl, log: b.Log(), files: b.Files(), start: time.Now()}
+	if err := f.files.Contains(path); err != nil {
+		return nil, err
+	}
 	f.next.Store(int64(ttl))
 	return f, f.read()
 }
@@ -66,7 +72,7 @@ func (f *userFile) readAgain() {
 
 // read reads the file. When the text is the same as before, so are the users.
 func (f *userFile) read() error {
-	data, err := os.ReadFile(f.path)
+	data, err := f.files.ReadFile(f.path)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func readBackend(b *runtime.Builder, v runtime.Value, more optionReaders) (confi
 		v = items[0]
 	}
 	if address, ok := v.Str(); ok {
-		config.Network, config.Address, err = upstream.ParseAddress(address)
+		err = setAddress(b, &config, address)
 		return config, address, err
 	}
 	options, ok := v.Pairs()
@@ -73,8 +73,29 @@ func readBackend(b *runtime.Builder, v runtime.Value, more optionReaders) (confi
 	if idle == 0 {
 		config.MaxIdle = -1
 	}
-	config.Network, config.Address, err = upstream.ParseAddress(socket)
-	return config, socket, err
+	return config, socket, setAddress(b, &config, socket)
+}
+
+// setAddress reads the address of a backend. A unix socket that an untrusted script names lies
+// in its directory.
+func setAddress(b *runtime.Builder, config *upstream.Config, address string) (err error) {
+	config.Network, config.Address, err = upstream.ParseAddress(address)
+	if err == nil && config.Network == "unix" {
+		config.Within, err = socketWithin(b, config.Address)
+	}
+	return err
+}
+
+// socketWithin returns the directory that a unix socket must lie in, "" when it may be anywhere.
+func socketWithin(b *runtime.Builder, path string) (string, error) {
+	files := b.Files()
+	if err := files.Contains(path); err != nil {
+		return "", err
+	}
+	if files.Confined() && !upstream.CanConfine {
+		return "", fmt.Errorf("%s: a socket cannot be confined to a directory on this system", path)
+	}
+	return files.Root, nil
 }
 
 // environmentOption reads variables that a backend gets with every request.

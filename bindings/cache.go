@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 
 	"luaserve/runtime"
+	"luaserve/runtime/luaio"
 )
 
 func cacheModule() *runtime.Module {
@@ -32,10 +34,13 @@ func cacheModule() *runtime.Module {
 	}
 }
 
-func newCacheDiskETag(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	dir := args.Str(0)
+func newCacheDiskETag(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	dir, files := args.Str(0), b.Files()
 	if dir == "" {
 		return nil, errors.New("path: expected a directory, got an empty string")
+	}
+	if err := files.Contains(dir); err != nil {
+		return nil, fmt.Errorf("path: %w", err)
 	}
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		name, ok := cacheName(vr)
@@ -43,7 +48,7 @@ func newCacheDiskETag(_ *runtime.Builder, args runtime.Args) (runtime.Action, er
 			return nil
 		}
 		name = filepath.Join(dir, name)
-		f, size, err := openCached(name)
+		f, size, err := openCached(files, name)
 		switch {
 		case err == nil:
 			vr.DropBody()
@@ -54,7 +59,7 @@ func newCacheDiskETag(_ *runtime.Builder, args runtime.Args) (runtime.Action, er
 			vr.Log().Error("cache.disk.etag: cannot read", "file", name, "error", err.Error())
 			return nil
 		}
-		keepBody(vr, name)
+		keepBody(vr, files, name)
 		return nil
 	}), nil
 }
@@ -89,8 +94,8 @@ func cacheName(vr *runtime.VRequest) (string, bool) {
 	return filepath.Join(hash[:2], hash[2:]), true
 }
 
-func openCached(name string) (*os.File, int64, error) {
-	f, err := os.Open(name)
+func openCached(files luaio.Options, name string) (*os.File, int64, error) {
+	f, err := files.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -108,19 +113,21 @@ func openCached(name string) (*os.File, int64, error) {
 // keeper writes a body into a file on its way. Only a whole body gets its name.
 type keeper struct {
 	vr      *runtime.VRequest
+	files   luaio.Options
 	name    string
 	file    *os.File // nil once it is done or was given up
+	unnamed string   // what it is called until it is whole
 	written int64
 	length  int64 // what the body says its length is, -1 for nothing
 }
 
 // keepBody has the body written to name while it is sent. That it cannot be is no reason
 // not to send it.
-func keepBody(vr *runtime.VRequest, name string) {
-	k := &keeper{vr: vr, name: name, length: announcedBody(vr)}
-	err := os.MkdirAll(filepath.Dir(name), 0o700)
+func keepBody(vr *runtime.VRequest, files luaio.Options, name string) {
+	k := &keeper{vr: vr, files: files, name: name, length: announcedBody(vr), unnamed: filepath.Join(filepath.Dir(name), ".new-"+rand.Text())}
+	err := files.MkdirAll(filepath.Dir(name), 0o700)
 	if err == nil {
-		k.file, err = os.CreateTemp(filepath.Dir(name), ".new-")
+		k.file, err = files.OpenFile(k.unnamed, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	}
 	if err != nil {
 		vr.Log().Error("cache.disk.etag: cannot write", "file", name, "error", err.Error())
@@ -178,7 +185,7 @@ func (k *keeper) keepLong(in, out *runtime.ChunkQueue) error {
 		return err // some of it is in neither queue any more
 	}
 	k.wrote(n, nil)
-	f, err := os.Open(k.file.Name())
+	f, err := k.files.OpenFile(k.unnamed, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -205,11 +212,11 @@ func (k *keeper) finish() {
 	}
 	err := k.file.Close()
 	if err == nil {
-		err = os.Rename(k.file.Name(), k.name)
+		err = k.files.Rename(k.unnamed, k.name)
 	}
 	if err != nil {
 		k.vr.Log().Error("cache.disk.etag: cannot write", "file", k.name, "error", err.Error())
-		os.Remove(k.file.Name())
+		k.files.Remove(k.unnamed)
 	}
 	k.file = nil
 }
@@ -218,7 +225,7 @@ func (k *keeper) finish() {
 func (k *keeper) drop() {
 	if k.file != nil {
 		k.file.Close()
-		os.Remove(k.file.Name())
+		k.files.Remove(k.unnamed)
 		k.file = nil
 	}
 }

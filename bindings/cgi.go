@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -67,25 +68,47 @@ func newCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if err := c.configure(args.Value(0), &config); err != nil {
 		return nil, err
 	}
-	c.runner = runnerFor(b, config)
-	return c, nil
+	var err error
+	c.runner, err = runnerFor(b, config)
+	return c, err
 }
 
 // runnerFor returns what runs the programs of an action. Actions that are made in handlers,
-// perhaps one for each request, share one with those that have the same limits.
-func runnerFor(b *runtime.Builder, config cgi.Config) *cgi.Runner {
-	run := func() any {
+// perhaps one for each request, share one with those that have the same limits. None of these can
+// be forgotten while its programs are counted, so there are only so many.
+func runnerFor(b *runtime.Builder, config cgi.Config) (*cgi.Runner, error) {
+	run := func() *cgi.Runner {
 		r := cgi.NewRunner(config)
 		b.OnClose(r.Close)
 		return r
 	}
 	if b.InSite() {
-		return run().(*cgi.Runner)
+		return run(), nil
 	}
-	return b.Shared(runnerKey{config}, run).(*cgi.Runner)
+	made := b.Shared(runnersKey{}, func() any { return &handlerRunners{by: map[cgi.Config]*cgi.Runner{}} }).(*handlerRunners)
+	made.mu.Lock()
+	defer made.mu.Unlock()
+	if r := made.by[config]; r != nil {
+		return r, nil
+	}
+	if len(made.by) == maxHandlerRunners {
+		return nil, fmt.Errorf("handlers have made it with %d different limits already; expected the same limits for each request", maxHandlerRunners)
+	}
+	r := run()
+	made.by[config] = r
+	return r, nil
 }
 
-type runnerKey struct{ config cgi.Config }
+// maxHandlerRunners is how many different limits actions made in handlers may have.
+const maxHandlerRunners = 64
+
+type runnersKey struct{}
+
+// handlerRunners are those of actions made in handlers.
+type handlerRunners struct {
+	mu sync.Mutex
+	by map[cgi.Config]*cgi.Runner
+}
 
 // configure reads the argument of the action.
 func (c *cgiProgram) configure(v runtime.Value, config *cgi.Config) error {
@@ -210,6 +233,10 @@ func mappedProgram(vr *runtime.VRequest) (string, error) {
 	}
 	splitPathInfo(vr)
 	f, err := runtime.OpenBelow(phys.DocRoot, phys.Path)
+	if err == nil {
+		f.Close()
+		f, err = phys.Open() // which may be confined besides
+	}
 	if err != nil {
 		return "", &runtime.StatusError{Status: openStatus(err), Err: fmt.Errorf("cgi: %w", err)}
 	}

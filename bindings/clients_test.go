@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,6 +64,96 @@ func TestBackendsMadeInHandlers(t *testing.T) {
 				if time.Now().After(end) {
 					t.Fatalf("%d connections are open when the program is closed", open.Load())
 				}
+			}
+		})
+	}
+}
+
+// So do the clients of memcached that scripts make.
+func TestMemcachedMadeInHandlers(t *testing.T) {
+	var open atomic.Int64
+	handler := luaScript(t, `actions = function(vr)
+		local con = memcached.new("127.0.0.1:" .. vr.req.uri.query)
+		con:get("key", function() end)
+		vr:handle_direct(); vr.resp.status = 200
+	end`)
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				open.Add(1)
+				go func() {
+					defer open.Add(-1)
+					defer c.Close()
+					for buf := make([]byte, 1024); ; {
+						if _, err := c.Read(buf); err != nil {
+							return
+						}
+						io.WriteString(c, "END\r\n")
+					}
+				}()
+			}
+		}()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		if r := handler.ask("GET", "/?"+port); r.StatusCode != 200 {
+			t.Fatalf("status %d\n%s", r.StatusCode, handler.log)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); open.Load() > 64; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are open", open.Load())
+		}
+	}
+	if n := open.Load(); n < 32 {
+		t.Errorf("only %d connections are kept", n)
+	}
+	handler.Close()
+	for end := time.Now().Add(10 * time.Second); open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are open when the program is closed", open.Load())
+		}
+	}
+}
+
+// Programs that handlers run count together when their limits are the same, and of different
+// limits there are only so many. Log files that handlers name stay open, so they are bounded, too.
+func TestWhatHandlersMakeIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct {
+		action   string
+		most     int
+		complain string
+	}{
+		"cgi":       {`cgi { program = "/bin/true", timeout = 1 + n }`, 64, "64 different limits already"},
+		"accesslog": {`accesslog("` + dir + `/access" .. n)`, 256, "256 log files are open already"},
+		"log":       {`log { default = "` + dir + `/log" .. n }`, 256, "256 log files are open already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			site := luaScript(t, `setup.lua.sandbox "trusted" actions = function(vr)
+				local n = tonumber(vr.req.uri.query)
+				local _ = action.`+tt.action+`
+				vr:handle_direct(); vr.resp.status = 200
+			end`)
+			for round := range 2 {
+				for n := range tt.most {
+					if r := site.ask("GET", fmt.Sprint("/?", n)); r.StatusCode != 200 {
+						t.Fatalf("round %d, %d: status %d\n%s", round, n, r.StatusCode, site.log)
+					}
+				}
+			}
+			if r := site.ask("GET", fmt.Sprint("/?", tt.most)); r.StatusCode != 500 || !strings.Contains(site.log.String(), tt.complain) {
+				t.Errorf("one more: status %d\n%.1000s", r.StatusCode, site.log)
+			}
+			if r := site.ask("GET", "/?0"); r.StatusCode != 200 {
+				t.Errorf("a known one: status %d", r.StatusCode)
 			}
 		})
 	}

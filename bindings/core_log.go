@@ -109,13 +109,19 @@ type messageFiles struct {
 	handlers map[string]slog.Handler
 }
 
-func (m *messageFiles) open(path string) (slog.Handler, error) {
+func (m *messageFiles) open(b *runtime.Builder, path string) (slog.Handler, error) {
+	if err := checkLogFile(b, path); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if h := m.handlers[path]; h != nil {
 		return h, nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err := tooManyLogs(b, len(m.files)); err != nil {
+		return nil, err
+	}
+	f, err := openLog(b, path)
 	if err != nil {
 		return nil, err
 	}
@@ -190,5 +196,5 @@ func logTarget(b *runtime.Builder, v runtime.Value) (slog.Handler, error) {
 		b.OnClose(m.close)
 		return m
 	}).(*messageFiles)
-	return files.open(strings.TrimPrefix(target, "file:"))
+	return files.open(b, strings.TrimPrefix(target, "file:"))
 }

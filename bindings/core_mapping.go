@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"luaserve/runtime"
+	"luaserve/runtime/luaio"
 )
 
 // mappingActions map the URL to a file.
@@ -45,10 +46,16 @@ func parsePatterns(texts []string) ([]*runtime.Pattern, error) {
 	return out, nil
 }
 
-func newDocroot(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+func newDocroot(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	patterns, err := parsePatterns(args.Strings(0))
 	if err != nil {
 		return nil, err
+	}
+	within := rootsWithin{b.Files()}
+	for _, p := range patterns {
+		if err := within.check(p); err != nil {
+			return nil, err
+		}
 	}
 	if len(patterns) == 0 {
 		return nil, errors.New("expected at least one path")
@@ -56,7 +63,7 @@ func newDocroot(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	last := len(patterns) - 1
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		for i, p := range patterns {
-			root, err := evalRoot(vr, p)
+			root, err := within.eval(vr, p)
 			if err != nil {
 				return err
 			}
@@ -68,13 +75,37 @@ func newDocroot(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	}), nil
 }
 
-// evalRoot evaluates the pattern of a root, whose $n are labels of the host.
-func evalRoot(vr *runtime.VRequest, p *runtime.Pattern) (string, error) {
+// rootsWithin are the roots that a script names: those of an untrusted one lie in its directory.
+type rootsWithin struct{ files luaio.Options }
+
+// check looks at a pattern as far as it is known when the script is loaded.
+func (w rootsWithin) check(p *runtime.Pattern) error {
+	if text, ok := p.Text(); ok {
+		return w.checkRoot(text)
+	}
+	return w.files.MayContain(p.Prefix())
+}
+
+func (w rootsWithin) checkRoot(root string) error {
+	if w.files.Confined() && !filepath.IsAbs(root) {
+		return fmt.Errorf("%q: expected an absolute path", root)
+	}
+	return w.files.Contains(root)
+}
+
+// eval evaluates the pattern of a root, whose $n are labels of the host. The request keeps to
+// the directory of the script from then on.
+func (w rootsWithin) eval(vr *runtime.VRequest, p *runtime.Pattern) (string, error) {
 	labels := runtime.HostLabels(vr.Request.URI.Host)
 	if p.UsesCaptures() && !labels.Complete() {
 		return "", runtime.Fail(http.StatusBadRequest, "the host %q has an empty label, so that %q would be the directory of other hosts", string(labels), p)
 	}
-	return p.Eval(vr, labels), nil
+	root := p.Eval(vr, labels)
+	if err := w.checkRoot(root); err != nil {
+		return "", &runtime.StatusError{Status: http.StatusForbidden, Err: err}
+	}
+	vr.Physical.Confine(w.files.Root)
+	return root, nil
 }
 
 // mapBelow sets root and path of the request. A root that was put together from what the
@@ -87,8 +118,8 @@ func mapBelow(vr *runtime.VRequest, root, path string) error {
 	return nil
 }
 
-func newAlias(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	a := aliases{targets: map[string]aliasTarget{}}
+func newAlias(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	a := aliases{targets: map[string]aliasTarget{}, within: rootsWithin{b.Files()}}
 	for order, p := range args.Pairs(0) {
 		prefix, ok1 := p.Key.Str()
 		target, ok2 := p.Value.Str()
@@ -96,6 +127,9 @@ func newAlias(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 			return nil, fmt.Errorf("expected a prefix and a path, got %s and %s", p.Key.Kind(), p.Value.Kind())
 		}
 		pattern, err := runtime.ParsePattern(target)
+		if err == nil {
+			err = a.within.check(pattern)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -109,6 +143,7 @@ func newAlias(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 type aliases struct {
 	targets map[string]aliasTarget // by prefix, without "/" at the end
 	lengths []int                  // of the prefixes, ascending
+	within  rootsWithin
 }
 
 type aliasTarget struct {
@@ -146,7 +181,7 @@ func (a *aliases) Run(vr *runtime.VRequest) error {
 	if first.pattern == nil {
 		return nil
 	}
-	root, err := evalRoot(vr, first.pattern)
+	root, err := a.within.eval(vr, first.pattern)
 	if err != nil {
 		return err
 	}

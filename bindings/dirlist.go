@@ -229,8 +229,8 @@ func (l *dirListing) hidden(name string) bool {
 // target returns what a symbolic link leads to, nil when that could not be sent. Only what
 // is a file or a directory by its name is opened.
 func (l *dirListing) target(name string) fs.FileInfo {
-	place := l.place(name)
-	if stat := runtime.Stat(place.Path); !stat.IsFile && !stat.IsDir {
+	place := l.vr.Physical.Beside(name)
+	if stat := place.Stat(); !stat.IsFile && !stat.IsDir {
 		return nil
 	}
 	f, err := place.Open()
@@ -245,16 +245,10 @@ func (l *dirListing) target(name string) fs.FileInfo {
 	return info
 }
 
-// place is a file of the directory.
-func (l *dirListing) place(name string) *runtime.Physical {
-	dir := strings.TrimRight(l.vr.Physical.Path, "/")
-	return &runtime.Physical{DocRoot: l.vr.Physical.DocRoot, Path: dir + "/" + name}
-}
-
 // text returns HEADER.txt or README.txt, "" when it is not there, too long or not wanted.
 func (l *dirListing) text(inc included) string {
-	place := l.place(inc.file)
-	if !inc.include || !runtime.Stat(place.Path).IsFile {
+	place := l.vr.Physical.Beside(inc.file)
+	if !inc.include || !place.Stat().IsFile {
 		return ""
 	}
 	f, err := place.Open()

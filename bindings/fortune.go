@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
@@ -57,7 +56,10 @@ func (c *cookieBox) draw() (string, bool) {
 const maxFortunes = 16 << 20
 
 func setupFortuneLoad(b *runtime.Builder, args runtime.Args) error {
-	text, err := os.ReadFile(args.Str(0))
+	if err := b.Files().Contains(args.Str(0)); err != nil {
+		return err
+	}
+	text, err := b.Files().ReadFile(args.Str(0))
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,21 @@ var physicalObject = &runtime.Object{
 	},
 }
 
+// confinePhysical keeps what a script says of the file within its directory. What another one
+// has said before stays within that one's, unless all of it is replaced by the path.
+func confinePhysical(c *runtime.Call, p *runtime.Physical, name, text string) {
+	files := c.Files()
+	switch {
+	case files.Confined() && name != "pathinfo":
+		if err := (rootsWithin{files}).checkRoot(text); err != nil {
+			c.Errorf("physical.%s: %s", name, err)
+		}
+		p.Confine(files.Root)
+	case name == "path":
+		p.Confine("")
+	}
+}
+
 func physicalField(name, doc string, field func(*runtime.Physical) *string) runtime.Attribute {
 	return runtime.Attribute{Name: name, Type: "string", Doc: doc, Leaf: true,
 		Get: func(c *runtime.Call, self any) lua.LValue { return c.Text(*field(self.(*runtime.Physical))) },
@@ -28,6 +43,7 @@ func physicalField(name, doc string, field func(*runtime.Physical) *string) runt
 			if strings.IndexByte(text, 0) >= 0 {
 				c.Errorf("physical.%s must not have a NUL in it: %q", name, text)
 			}
+			confinePhysical(c, self.(*runtime.Physical), name, text)
 			*field(self.(*runtime.Physical)) = text
 		}}
 }

@@ -156,19 +156,37 @@ type memcachedServer struct {
 }
 
 // memcachedKey is what a server is shared by in a program.
-type memcachedKey struct{ network, address string }
+type memcachedKey struct{ network, address, within string }
 
+// memcachedServerOf returns a server by its address. All of the script of the site share one;
+// those that are named in handlers are bounded as clients of backends are, see clientFor.
 func memcachedServerOf(b *runtime.Builder, name string) (*memcachedServer, error) {
 	network, address, err := upstream.ParseAddress(withPort(name, memcachedPort))
 	if err != nil {
 		return nil, err
 	}
-	return b.Shared(memcachedKey{network, address}, func() any {
-		client := memcached.NewClient(memcached.Config{Network: network, Address: address})
-		b.OnClose(client.Close)
+	key := memcachedKey{network: network, address: address}
+	if network == "unix" {
+		if key.within, err = socketWithin(b, address); err != nil {
+			return nil, err
+		}
+	}
+	connect := func() *memcachedServer {
+		client := memcached.NewClient(memcached.Config{Network: network, Address: address, Within: key.within})
 		return &memcachedServer{client: client, log: b.Log()}
+	}
+	if !b.InSite() {
+		return clientFor(b, key, connect), nil
+	}
+	return b.Shared(key, func() any {
+		s := connect()
+		b.OnClose(s.Close)
+		return s
 	}).(*memcachedServer), nil
 }
+
+// Close closes the connections that nobody uses. The server can still be asked.
+func (s *memcachedServer) Close() { s.client.Close() }
 
 // withPort adds a port to the name or address of a host that has none.
 func withPort(host, port string) string {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"luaserve/bindings/certs"
 	"luaserve/runtime"
+	"luaserve/runtime/luaio"
 )
 
 func opensslModule() *runtime.Module {
@@ -92,6 +94,9 @@ func (c *tlsSetup) listenTo(b *runtime.Builder, name string) error {
 	if len(c.settings.Pairs) == 0 {
 		return errors.New(`pemfile is missing; expected a file with certificate and key: pemfile = "/etc/certs/server.pem"`)
 	}
+	if err := c.checkFiles(b.Files()); err != nil {
+		return err
+	}
 	c.settings.Base = &c.base
 	cfg, err := certs.New(c.settings)
 	if err != nil {
@@ -107,6 +112,28 @@ func (c *tlsSetup) listenTo(b *runtime.Builder, name string) error {
 		b.Log().Info("setup "+name+": "+reason, "pos", b.Pos().String())
 	}
 	return nil
+}
+
+// checkFiles keeps the files of an untrusted script in its directory.
+func (c *tlsSetup) checkFiles(files luaio.Options) error {
+	s := &c.settings
+	names := []string{s.Chain, s.ClientCAs}
+	pairs := s.Pairs
+	if s.Fallback != nil {
+		pairs = append(slices.Clone(pairs), *s.Fallback)
+	}
+	for _, f := range pairs {
+		names = append(names, f.Cert, f.Key, f.OCSP)
+	}
+	for _, name := range names {
+		if err := files.Contains(name); name != "" && err != nil {
+			return err
+		}
+	}
+	if s.Hosts == "" {
+		return nil
+	}
+	return files.MayContain(s.Hosts)
 }
 
 func setTLSListen(c *tlsSetup, v runtime.Value) error {

@@ -40,17 +40,23 @@ type userdirAction struct {
 	absolute         bool
 	include, exclude []string // include is nil for everybody
 	homes            homes
+	within           rootsWithin
 }
 
-func newUserdir(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	a := &userdirAction{path: args.Str(0)}
+func newUserdir(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	a := &userdirAction{path: args.Str(0), within: rootsWithin{b.Files()}}
 	switch {
 	case a.path == "":
 		return nil, errors.New("path: the path is empty")
 	case !runtime.ValidFieldValue(a.path), slices.Contains(strings.Split(a.path, "/"), ".."):
 		return nil, fmt.Errorf("path: %q leads upwards or has control characters", a.path)
 	}
-	a.absolute = a.path[0] == '/'
+	if a.absolute = a.path[0] == '/'; a.absolute {
+		fixed, _, _ := strings.Cut(strings.ReplaceAll(a.path, "$", "*"), "*")
+		if err := a.within.files.MayContain(fixed); err != nil {
+			return nil, fmt.Errorf("path: %w", err)
+		}
+	}
 	return a, readOptions(args.Pairs(1), map[string]func(runtime.Value) error{
 		"include": stringsOption(&a.include),
 		"exclude": stringsOption(&a.exclude),
@@ -71,6 +77,10 @@ func (a *userdirAction) Run(vr *runtime.VRequest) error {
 		deny(vr, status)
 		return nil
 	}
+	if err := a.within.checkRoot(root); err != nil {
+		return &runtime.StatusError{Status: http.StatusForbidden, Err: err}
+	}
+	vr.Physical.Confine(a.within.files.Root)
 	vr.Physical.DocRoot, vr.Physical.Path = root+"/", root+rest
 	if !strings.HasSuffix(rest, "/") && !vr.IsHandled() && vr.Physical.Stat().IsDir {
 		redirectToDirectory(vr)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -40,6 +41,11 @@ func (b *Builder) Log() *slog.Logger { return b.prog.log }
 // Listen adds a place to listen at. A plain address may be given again; anything else that
 // is said twice of an address is an error.
 func (b *Builder) Listen(l Listener) error {
+	if path, ok := strings.CutPrefix(l.Address, "unix:"); ok {
+		if err := b.Files().Contains(path); err != nil {
+			return err
+		}
+	}
 	for _, other := range b.prog.listeners {
 		if other.Address == l.Address {
 			if other == l {
@@ -200,5 +206,6 @@ func (b *Builder) Handler(file string, ttl time.Duration, args Value, sandbox Sa
 	if err != nil {
 		return nil, err
 	}
-	return &handlerFile{prog: b.prog, name: file, from: b.pos.File, ttl: ttl, args: args, sandbox: granted}, nil
+	h := &handlerFile{prog: b.prog, name: file, from: b.pos.File, ttl: ttl, args: args, sandbox: granted, files: b.Files()}
+	return h, h.files.Contains(b.prog.resolve(file, b.pos.File))
 }

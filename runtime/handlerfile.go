@@ -5,6 +5,8 @@ import (
 	goruntime "runtime"
 	"sync"
 	"time"
+
+	"luaserve/runtime/luaio"
 )
 
 // handlerFile is the action of lua.handler: a file with a heap of its own, loaded on
@@ -17,6 +19,7 @@ type handlerFile struct {
 	args Value
 
 	sandbox Sandbox
+	files   luaio.Options // how the script that names it gets at files
 
 	mu      sync.Mutex
 	root    *Node
@@ -90,7 +93,7 @@ func (h *handlerFile) rest() {
 
 func (h *handlerFile) load(path string) (*Node, error) {
 	l := newLoad(h.prog, false, h.sandbox)
-	globals, err := l.run(path, l.st.toLua(h.args))
+	globals, err := l.run(h.files, path, l.st.toLua(h.args))
 	if err != nil {
 		l.st.close()
 		return nil, err

@@ -79,7 +79,7 @@ const (
 // caller ends with [KeptFile.Done].
 func (p *Physical) Kept() *KeptFile {
 	s := p.kept
-	if s == nil {
+	if s == nil || p.confined != "" { // links are to be resolved each time
 		return nil
 	}
 	key := fileKey{p.DocRoot, p.Path}
@@ -281,7 +281,7 @@ func (s *keptFiles) sweep() {
 // close f.
 func (p *Physical) Keep(f *os.File, info fs.FileInfo) *KeptFile {
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || p.kept == nil || !p.kept.hasSettled(st) {
+	if !ok || p.kept == nil || p.confined != "" || !p.kept.hasSettled(st) {
 		return nil
 	}
 	kept := &KeptFile{Info: info, is: identityOf(st)}

@@ -15,6 +15,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/parse"
 
+	"luaserve/runtime/luaio"
 	"luaserve/runtime/luatext"
 )
 
@@ -64,9 +65,9 @@ func newLoad(p *Program, mayUseSetups bool, sandbox Sandbox) *load {
 	return l
 }
 
-// run runs a file with globals of its own and returns them.
-func (l *load) run(file string, args ...lua.LValue) (*lua.LTable, error) {
-	src, name, err := l.prog.readScript(file)
+// run runs a file, which is among files, with globals of its own and returns them.
+func (l *load) run(files luaio.Options, file string, args ...lua.LValue) (*lua.LTable, error) {
+	src, name, err := l.prog.readScript(files, file)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +266,7 @@ func (l *load) plugin(b *Builder, file string, args Value) error {
 		return fmt.Errorf("the plugin %q is already loaded", file)
 	}
 	l.plugins[path] = true
-	globals, err := l.run(path, l.st.toLua(args))
+	globals, err := l.run(b.Files(), path, l.st.toLua(args))
 	if err != nil {
 		return err
 	}
@@ -343,7 +344,7 @@ func exists(file string) bool {
 }
 
 // readScript reads a file, or an embedded one, and returns the name for messages.
-func (p *Program) readScript(file string) (src []byte, name string, err error) {
+func (p *Program) readScript(files luaio.Options, file string) (src []byte, name string, err error) {
 	if embedded, ok := strings.CutPrefix(file, embeddedPrefix); ok {
 		src, err = fs.ReadFile(p.scripts, embedded)
 		return src, file, err
@@ -356,7 +357,11 @@ func (p *Program) readScript(file string) (src []byte, name string, err error) {
 	if src, ok := p.unsaved[file]; ok {
 		return src, file, nil
 	}
-	src, err = os.ReadFile(file)
+	if files.Confined() {
+		src, err = readRegular(files, file, maxChunk)
+	} else {
+		src, err = os.ReadFile(file)
+	}
 	if err != nil {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {

@@ -165,6 +165,17 @@ func (p *Pattern) Text() (string, bool) {
 	return "", false
 }
 
+// Prefix returns the text before the first placeholder.
+func (p *Pattern) Prefix() string {
+	switch {
+	case len(p.pieces) == 0:
+		return p.source
+	case p.pieces[0].kind == pieceText:
+		return p.pieces[0].text
+	}
+	return ""
+}
+
 // UsesCaptures reports whether the pattern has a $n in it.
 func (p *Pattern) UsesCaptures() bool {
 	return slices.ContainsFunc(p.pieces, func(pc piece) bool { return pc.kind == pieceActionCapture })

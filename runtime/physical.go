@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"luaserve/runtime/luaio"
 )
 
 // Physical is what the URL is mapped to on disk.
@@ -18,6 +20,7 @@ type Physical struct {
 	PathInfo string
 
 	overlay  string // see [Config.Overlay]
+	confined string // see Confine
 	stats    *statCache
 	kept     *keptFiles
 	stat     FileStat
@@ -39,17 +42,44 @@ func (p *Physical) Map(docroot, path string) {
 	p.Path = docroot + path
 }
 
+// Confine has all files lie below a directory from now on, whatever links there are: a script
+// has chosen them that is confined to it. "" ends that.
+func (p *Physical) Confine(root string) {
+	if p.confined != root {
+		p.confined, p.statPath = root, ""
+	}
+}
+
+// Beside returns a place in the directory Path.
+func (p *Physical) Beside(name string) *Physical {
+	return &Physical{DocRoot: p.DocRoot, Path: strings.TrimRight(p.Path, "/") + "/" + name, overlay: p.overlay, confined: p.confined}
+}
+
 // Stat looks at Path, once a request and path. Symbolic links are followed.
 func (p *Physical) Stat() FileStat {
 	if p.statPath != p.Path || p.Path == "" {
-		p.stat = p.stats.stat(p.overlaid(p.Path))
+		p.stat = p.StatOf(p.Path)
 		p.statPath = p.Path
 	}
 	return p.stat
 }
 
 // StatOf looks at another file than Path, as [Physical.Stat] does.
-func (p *Physical) StatOf(name string) FileStat { return p.stats.stat(p.overlaid(name)) }
+func (p *Physical) StatOf(name string) FileStat {
+	if p.confined != "" {
+		files, name := p.within(name)
+		return statOf(name, files.Stat)
+	}
+	return p.stats.stat(p.overlaid(name))
+}
+
+// within returns how a confined file is got at, and its name there.
+func (p *Physical) within(name string) (luaio.Options, string) {
+	if over := p.overlaid(name); over != name {
+		return luaio.Options{Root: p.overlay + p.confined}, over
+	}
+	return luaio.Options{Root: p.confined}, name
+}
 
 // overlaid returns where a file really is: in the overlay, if it is there.
 func (p *Physical) overlaid(name string) string {
@@ -63,11 +93,13 @@ func (p *Physical) overlaid(name string) string {
 }
 
 // Stat looks at a file. A name with a trailing slash is only ever a directory.
-func Stat(name string) FileStat {
+func Stat(name string) FileStat { return statOf(name, os.Stat) }
+
+func statOf(name string, ask func(string) (fs.FileInfo, error)) FileStat {
 	if name == "" {
 		return FileStat{Size: -1, Err: syscall.ENOENT}
 	}
-	info, err := os.Stat(name)
+	info, err := ask(name)
 	if err != nil {
 		return FileStat{Size: -1, Err: err}
 	}
@@ -158,6 +190,39 @@ func below(root, name string) (string, error) {
 // is, unless it climbs with "..". Open does not wait for the other end of a FIFO: look at
 // what was opened before reading from it.
 func (p *Physical) Open() (*os.File, error) {
+	if p.confined == "" {
+		return p.open()
+	}
+	files, name := p.within(p.Path)
+	f, err := files.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		if errors.Is(err, luaio.ErrOutside) {
+			err = fmt.Errorf("%s: %w", p.Path, ErrOutside)
+		}
+		return nil, err
+	}
+	other, err := p.open() // which must lead to the same file
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	defer other.Close()
+	is, err := f.Stat()
+	var want fs.FileInfo
+	if err == nil {
+		want, err = other.Stat()
+	}
+	if err == nil && !os.SameFile(is, want) {
+		err = fmt.Errorf("%s: %w", p.Path, ErrOutside)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (p *Physical) open() (*os.File, error) {
 	docroot, path := p.DocRoot, p.overlaid(p.Path)
 	if path != p.Path {
 		docroot = p.overlay + docroot

@@ -14,6 +14,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"luaserve/runtime/luaio"
 	"luaserve/runtime/luastring"
 )
 
@@ -207,7 +208,7 @@ func newProgram(cfg Config) (*Program, error) {
 // load runs the script and makes the states of its heap.
 func (p *Program) load(file string) error {
 	l := newLoad(p, true, p.sandbox)
-	globals, err := l.run(file)
+	globals, err := l.run(luaio.Options{}, file) // whoever starts the script chooses it
 	if err != nil {
 		l.st.close()
 		return err

@@ -202,6 +202,10 @@ func (b *Builder) guard(name string) error {
 // Files is how the script that is calling gets at files: confined to a directory or not.
 func (c *Call) Files() luaio.Options { return c.st.heap.files() }
 
+// Files is how the script that is calling gets at files, and where the paths must lie that it
+// gives to actions and setups.
+func (b *Builder) Files() luaio.Options { return b.st.heap.files() }
+
 func (h *heap) files() luaio.Options { return h.sandbox.files(h.prog.maxStringBytes()) }
 
 // guardLibraries puts a check before each library function that a level refuses.

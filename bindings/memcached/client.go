@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Network string // "unix" or "tcp"
 	Address string // as net.Dial takes it; see [upstream.ParseAddress]
+	Within  string // the directory that a unix socket must lie in, see [upstream.DialWithin]; "" is no limit
 
 	// Timeout limits an operation in all: connecting, sending, and the whole answer. 0 means
 	// 1 second.
@@ -130,8 +131,7 @@ func (c *Client) do(op string, command net.Buffers, read func(*bufio.Reader) err
 		}
 		cn.Net.Close()
 	}
-	dialer := net.Dialer{Deadline: deadline}
-	nc, err := dialer.Dial(c.config.Network, c.config.Address)
+	nc, err := c.dial(deadline)
 	if err != nil {
 		c.pause()
 		e := c.fault("dial", upstream.Bare(err))
@@ -142,6 +142,13 @@ func (c *Client) do(op string, command net.Buffers, read func(*bufio.Reader) err
 	}
 	cn := &conn{Conn: upstream.NewConn(nc), br: bufio.NewReader(nc)}
 	return c.end(op, cn, cn.exchange(deadline, command, read))
+}
+
+func (c *Client) dial(deadline time.Time) (net.Conn, error) {
+	if c.config.Within != "" && c.config.Network == "unix" {
+		return upstream.DialWithin(context.Background(), c.config.Within, c.config.Address, deadline)
+	}
+	return (&net.Dialer{Deadline: deadline}).Dial(c.config.Network, c.config.Address)
 }
 
 func (cn *conn) exchange(deadline time.Time, command net.Buffers, read func(*bufio.Reader) error) error {

@@ -15,6 +15,9 @@ type Config struct {
 	Network string // "unix" or "tcp"
 	Address string // as net.Dial takes it; see [ParseAddress]
 
+	// Within is the directory that a unix socket must lie in, see [DialWithin]; "" is no limit.
+	Within string
+
 	// Connect makes the connections in place of a [net.Dialer]; nil is the rule.
 	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -74,7 +77,12 @@ func (c *Config) Keeps() bool { return !c.DisableKeepAlive && c.MaxIdle > 0 }
 func (c *Config) Dial(ctx context.Context, proto string, full func()) (net.Conn, error) {
 	deadline := time.Now().Add(c.ConnectTimeout)
 	connect := c.Connect
-	if connect == nil {
+	switch {
+	case connect == nil && c.Within != "" && c.Network == "unix":
+		connect = func(ctx context.Context, _, address string) (net.Conn, error) {
+			return DialWithin(ctx, c.Within, address, deadline)
+		}
+	case connect == nil:
 		connect = (&net.Dialer{Deadline: deadline, KeepAlive: -1}).DialContext
 	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {

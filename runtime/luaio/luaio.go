@@ -10,6 +10,7 @@ package luaio
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -131,6 +132,64 @@ func (o Options) Stat(name string) (info fs.FileInfo, err error) {
 		return err
 	})
 	return info, err
+}
+
+// Contains returns an error, which names the root, unless a name is one within it once all
+// links are resolved. What is not there may be made. It says how things are at this moment: who
+// opens a file opens it with [Options.OpenFile].
+func (o Options) Contains(name string) error {
+	if !o.Confined() {
+		return nil
+	}
+	_, err := o.Stat(name)
+	switch {
+	case errors.Is(err, ErrOutside):
+		return fmt.Errorf("%q: %w: %s", name, ErrOutside, o.Root)
+	case errors.Is(err, ErrNoFiles), errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("%q: %w", name, errors.Unwrap(err))
+	}
+	return nil
+}
+
+// MayContain returns an error unless a name that begins like this can be one within the root.
+func (o Options) MayContain(prefix string) error {
+	if !o.Confined() || o.Root != "" && strings.HasPrefix(o.Root+"/", prefix) {
+		return nil
+	}
+	dir := prefix[:strings.LastIndexByte(prefix, '/')+1]
+	if o.Root != "" && !filepath.IsAbs(dir) {
+		return fmt.Errorf("%q: %w: %s", prefix, ErrOutside, o.Root)
+	}
+	return o.Contains(dir)
+}
+
+// ReadFile reads a file as os.ReadFile does, within the root if there is one.
+func (o Options) ReadFile(name string) ([]byte, error) {
+	f, err := o.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// MkdirAll makes a directory and those that it is in, as os.MkdirAll does, within the root if
+// there is one.
+func (o Options) MkdirAll(name string, perm fs.FileMode) error {
+	if !o.Confined() {
+		return os.MkdirAll(name, perm)
+	}
+	return o.within("mkdir", name, func(root *os.Root, rel string) error { return root.MkdirAll(rel, perm) })
+}
+
+// Rename renames a file as os.Rename does, within the root if there is one.
+func (o Options) Rename(from, to string) error {
+	if !o.Confined() {
+		return os.Rename(from, to)
+	}
+	return o.within("rename", from, func(root *os.Root, relFrom string) error {
+		return o.within("rename", to, func(_ *os.Root, relTo string) error { return root.Rename(relFrom, relTo) })
+	})
 }
 
 // within calls f with the root and the name relative to it. A relative name is one within

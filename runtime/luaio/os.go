@@ -19,13 +19,7 @@ func (lib *library) remove(L *lua.LState) int {
 // rename is os.rename(from, to).
 func (lib *library) rename(L *lua.LState) int {
 	from, to := checkText(L, 1, "rename"), checkText(L, 2, "rename")
-	if !lib.Confined() {
-		return result(L, from, os.Rename(from, to))
-	}
-	err := lib.within("rename", from, func(root *os.Root, relFrom string) error {
-		return lib.within("rename", to, func(_ *os.Root, relTo string) error { return root.Rename(relFrom, relTo) })
-	})
-	return result(L, from, err)
+	return result(L, from, lib.Rename(from, to))
 }
 
 // tmpname is os.tmpname(): a new file, which stays so that nobody else takes its name.
