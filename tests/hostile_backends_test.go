@@ -99,6 +99,9 @@ func TestResponseSplitting(t *testing.T) {
 			when(request.path:eq "/lua/uri", {
 				function(vr) vr.req.uri.path = "/x\r\nEvil: yes"; vr.req.uri.query = "a\r\nEvil: yes" end, redirect "%{enc:req.path}?%{req.query}" }),
 			when(request.path:eq "/lua/raw", { function(vr) vr.req.uri.raw_path = "/x\r\nEvil: yes" end, redirect "%{req.raw_path}" }),
+			when(request.path:eq "/lua/env", { function(vr) vr.env["X"] = "a\r\nEvil: yes" end, redirect "http://b/%{req.environment[X]}" }),
+			when(request.path:eq "/lua/raw-proxy", { function(vr) vr.req.uri.raw_path = "/x\r\nEvil: yes\r\n" end, proxy "$HTTP" }),
+			when(request.path:eq "/lua/query-proxy", { function(vr) vr.req.uri.query = "only=x\r\nEvil: yes\r\n" end, proxy "$HTTP" }),
 			when(request.path:prefix "/redirect", redirect "http://b%{req.path}?%{req.query}"),
 			when(request.path:prefix "/field", { header.add("X", "%{req.path}"), header.add("X", "%{req.header[X-Evil]}"), header.add("Y", "%{req.query}"), respond(200, "ok") }),
 			when(request.path:eq "/fcgi", fastcgi "$FCGI"), when(request.path:eq "/scgi", scgi "$SCGI"), when(request.path:eq "/http", proxy "$HTTP"),
@@ -108,7 +111,10 @@ func TestResponseSplitting(t *testing.T) {
 	for _, path := range []string{"/lua/value", "/lua/insert", "/lua/append", "/lua/name", "/lua/colon", "/lua/lf", "/lua/cr", "/lua/nul"} {
 		requests[path] = "500"
 	}
-	for _, path := range []string{"/lua/uri", "/lua/raw", "/redirect%0d%0aEvil:%20yes", "/redirect%E5%98%8A%E5%98%8DEvil:%20yes?%0d%0aEvil:%20yes"} {
+	for _, path := range []string{"/lua/raw-proxy", "/lua/query-proxy"} {
+		requests[path] = "200" // encoded, it is a path like others
+	}
+	for _, path := range []string{"/lua/uri", "/lua/raw", "/lua/env", "/redirect%0d%0aEvil:%20yes", "/redirect%E5%98%8A%E5%98%8DEvil:%20yes?%0d%0aEvil:%20yes"} {
 		requests[path] = "301"
 	}
 	for _, path := range []string{"/field%0d%0aEvil:%20yes?%0d%0aEvil:%20yes", "/field%0aEvil:%20yes"} {

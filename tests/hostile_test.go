@@ -251,9 +251,12 @@ func TestSwappedLinks(t *testing.T) {
 func TestHostileHosts(t *testing.T) {
 	dir := t.TempDir()
 	writeTree(t, dir, "hosts/one/htdocs/a.txt", "hosts/secret/htdocs/a.txt", "htdocs/secret", "secret/htdocs/a.txt", "hosts/htdocs/a.secret")
-	r := run(t, fmt.Sprintf(`
+	r := run(t, strings.ReplaceAll(`
 		setup.listen "$A"
-		actions = { docroot "%s/hosts/$0/htdocs", static() }`, dir))
+		actions = { when(request.query:eq "", docroot "$DIR/hosts/$0/htdocs", docroot "$DIR/hosts/%{req.query}/htdocs"), static() }`, "$DIR", dir))
+	anyHost := run(t, `
+		setup.listen "$A"
+		actions = respond "%{req.host}"`)
 	const end = "Connection: close\r\n\r\n"
 	for head, want := range map[string]int{
 		"GET /a.txt HTTP/1.1\r\nHost: one\r\n":                               200,
@@ -300,6 +303,9 @@ func TestHostileHosts(t *testing.T) {
 		"GET ftp://one/a.txt HTTP/1.1\r\nHost: one\r\n":                      400,
 		"GET //secret/a.txt HTTP/1.1\r\nHost: one\r\n":                       404,
 		"GET /a.txt HTTP/1.0\r\nHost: ..\r\n":                                400,
+		"GET /a.txt?one HTTP/1.1\r\nHost: x\r\n":                             200, // what else is in a docroot
+		"GET /a.txt?../secret HTTP/1.1\r\nHost: x\r\n":                       400,
+		"GET /secret?.. HTTP/1.1\r\nHost: x\r\n":                             400,
 		"GET /a.txt HTTP/1.1\r\nX-Forwarded-Host: secret\r\nHost: one\r\n":   200,
 		"CONNECT secret:80 HTTP/1.1\r\nHost: one\r\n":                        400,
 		"GET /a.txt HTTP/1.1\r\nHost: " + strings.Repeat("a", 9000) + "\r\n": 414,
@@ -312,6 +318,11 @@ func TestHostileHosts(t *testing.T) {
 		a := answers[0]
 		if a.status != want || bytes.Contains(a.body, []byte("secret\n")) || a.status == 200 != (string(a.body) == "public\n") {
 			t.Errorf("%.80q: status %d, body %.60q; want %d", head, a.status, a.body, want)
+		}
+		if want == http.StatusBadRequest && !strings.Contains(head, "?") && !strings.Contains(head, "%2f") { // whatever the rules make of hosts
+			if a := sendRaw(t, anyHost.addr(0), head+end)[0]; a.status != want {
+				t.Errorf("%.80q, without a docroot: status %d, body %.60q", head, a.status, a.body)
+			}
 		}
 	}
 }
