@@ -26,8 +26,9 @@ type Config struct {
 	File string
 	// Save allows to write the file. Without it the page offers it as a download.
 	Save bool
-	// Runtime says how scripts are loaded: Modules and Scripts. The playground sets the
-	// limits, the log, Inspect and Unsaved.
+	// Runtime says how scripts are loaded: Modules, Scripts and Sandbox. What is typed runs while
+	// it is typed, so that the level is SandboxHandler unless another one is set. The playground
+	// sets the limits, the log, Inspect and Unsaved.
 	Runtime runtime.Config
 	// Reference is what the editor completes and explains.
 	Reference *reference.Reference
@@ -44,6 +45,9 @@ type Playground struct {
 
 // New makes a playground with a token of its own. Close it in the end.
 func New(c Config) *Playground {
+	if c.Runtime.Sandbox.Level == runtime.SandboxDefault {
+		c.Runtime.Sandbox.Level = runtime.SandboxHandler
+	}
 	p := &Playground{config: c, token: rand.Text(), loader: loader{config: c}}
 	p.mux = http.NewServeMux()
 	p.mux.HandleFunc("GET /{$}", servePage)

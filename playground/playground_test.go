@@ -45,7 +45,9 @@ var here = func() string {
 
 // serve starts a playground on site.lua in a copy of testdata/site, with another script if
 // one is given.
-func serve(t *testing.T, script string) *server {
+func serve(t *testing.T, script string) *server { return serveAt(t, script, runtime.Sandbox{}) }
+
+func serveAt(t *testing.T, script string, sandbox runtime.Sandbox) *server {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(here, "testdata/site"))); err != nil {
@@ -62,7 +64,7 @@ func serve(t *testing.T, script string) *server {
 		t.Fatal(err)
 	}
 	p := playground.New(playground.Config{File: "site.lua", Save: true, Reference: reference.New(bindings.Modules(), plugins...),
-		Runtime: runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS}})
+		Runtime: runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Sandbox: sandbox}})
 	t.Cleanup(p.Close)
 	s := httptest.NewServer(p)
 	t.Cleanup(s.Close)
@@ -117,6 +119,40 @@ func (s *server) call(t *testing.T, method, path string, body any, fields ...str
 }
 
 func script(text string) map[string]any { return map[string]any{"script": text} }
+
+// What is typed runs no commands unless it was started so: it runs half typed, too.
+func TestTypedScriptsRunNoCommands(t *testing.T) {
+	const refused = `io.popen is refused at the sandbox level "`
+	for name, tt := range map[string]struct {
+		sandbox runtime.Sandbox
+		want    string
+	}{
+		"by itself": {runtime.Sandbox{}, refused + "handler"},
+		"trusted":   {runtime.Sandbox{Level: runtime.SandboxTrusted}, ""},
+		"allowed":   {runtime.Sandbox{Level: runtime.SandboxHandler, Allow: []string{"io.popen"}}, ""},
+		"untrusted": {runtime.Sandbox{Level: runtime.SandboxUntrusted}, refused + "untrusted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serveAt(t, "", tt.sandbox)
+			mark := filepath.Join(s.dir, "mark")
+			for _, typed := range []string{`io.popen("touch ` + mark + `"):close() actions = respond "x"`, `actions = function() io.popen("touch ` + mark + `"):close() end`} {
+				os.Remove(mark)
+				_, answer := s.call(t, "POST", "/api/run", map[string]any{"script": typed, "request": map[string]any{"url": "http://a/", "method": "GET"}})
+				text, err := json.Marshal(answer)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, _ := json.Marshal(tt.want)
+				if !strings.Contains(string(text), strings.Trim(string(want), `"`)) {
+					t.Errorf("%s\n got %s\nwant %s", typed, text, want)
+				}
+				if _, err := os.Stat(mark); (err == nil) != (tt.want == "") {
+					t.Errorf("%s: the command has run: %v", typed, err == nil)
+				}
+			}
+		})
+	}
+}
 
 // Only the page of this server, opened with its key, may run scripts.
 func TestWhoMayCall(t *testing.T) {

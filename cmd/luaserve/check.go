@@ -123,7 +123,7 @@ func (a *app) examine(site string, o checkOptions) ([]lint.Finding, verdict) {
 	if a.verbose && o.format == formatText {
 		log = a.logger()
 	}
-	p, err := loadToCheck(site, log, o.sandbox)
+	p, err := loadToInspect(site, log, o.sandbox)
 	if err != nil {
 		return []lint.Finding{report.LoadError(site, err)}, verdict{err: err}
 	}

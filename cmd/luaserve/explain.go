@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"luaserve/explain"
+	"luaserve/runtime"
 )
 
 // explainFlags are the flags of the command explain.
@@ -27,6 +28,7 @@ type explainFlags struct {
 	all      bool
 	server   string
 	keyFile  string
+	sandbox  runtime.Sandbox
 }
 
 func (a *app) explainCommand() *cobra.Command {
@@ -80,6 +82,10 @@ action.debug.explain with the same key.`,
 	flags.StringVar(&f.server, "server", "", "ask the running server at this `URL`")
 	flags.StringVar(&f.keyFile, "key-file", "", "the `file` with the key of that server's action.debug.explain")
 	cmd.MarkFlagsRequiredTogether("server", "key-file")
+	sandboxFlags(cmd, &f.sandbox)
+	for _, flag := range sandboxFlagNames {
+		cmd.MarkFlagsMutuallyExclusive("server", flag) // that server has its own
+	}
 	return cmd
 }
 
@@ -133,7 +139,7 @@ func (a *app) explained(ctx context.Context, f explainFlags, site string, req ex
 	if a.verbose {
 		log = a.logger()
 	}
-	p, err := loadToInspect(site, log)
+	p, err := loadToInspect(site, log, f.sandbox)
 	if err != nil {
 		return nil, err
 	}

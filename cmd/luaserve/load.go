@@ -24,12 +24,7 @@ func loadForDevelopment(site string, log *slog.Logger, sandbox runtime.Sandbox) 
 
 // loadToInspect is load for commands that look at the pipeline: it keeps the arguments of
 // actions.
-func loadToInspect(site string, log *slog.Logger) (*runtime.Program, error) {
-	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Inspect: true})
-}
-
-// loadToCheck is loadToInspect in a sandbox, as the script will run.
-func loadToCheck(site string, log *slog.Logger, sandbox runtime.Sandbox) (*runtime.Program, error) {
+func loadToInspect(site string, log *slog.Logger, sandbox runtime.Sandbox) (*runtime.Program, error) {
 	return runtime.Load(site, runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Log: log, Inspect: true, Sandbox: sandbox})
 }
 

@@ -27,6 +27,7 @@ import (
 func (a *app) playgroundCommand() *cobra.Command {
 	var port uint16
 	var open bool
+	var sandbox runtime.Sandbox
 	cmd := &cobra.Command{
 		Use:   "playground [SITE.lua]",
 		Short: "Try a script in the browser: requests, and their path through the pipeline",
@@ -37,23 +38,26 @@ luaserve init.
 
 The page is on 127.0.0.1 only, at the printed address: the key behind the # opens it, and it
 is another one each time. What is typed into the page runs as Lua in this process, also while
-it is typed, with a second of time. The listen setups of the script have no effect; FastCGI,
+it is typed, with a second of time; it runs no commands, unless --sandbox trusted or the name
+of an allowed function lets it. The listen setups of the script have no effect; FastCGI,
 SCGI, CGI and HTTP backends are asked when the page says so. Relative paths in the script begin
 at its directory. Ctrl+S writes the file, unless another program has changed it meanwhile.`,
 		Example: `  luaserve playground
   luaserve playground site.lua --open`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.runPlayground(cmd.Context(), args, port, open)
+			return a.runPlayground(cmd.Context(), args, port, open, sandbox)
 		},
 	}
 	cmd.Flags().Uint16Var(&port, "port", 0, "listen on this `port` of 127.0.0.1; 0 is a free one")
+	sandboxFlags(cmd, &sandbox)
+	cmd.Flags().Lookup("sandbox").Usage = "what the script may do, a `level`: trusted, handler (the default) or untrusted"
 	cmd.Flags().BoolVar(&open, "open", false, "open the page in the browser")
 	return cmd
 }
 
 // runPlayground serves the page until a signal ends it.
-func (a *app) runPlayground(ctx context.Context, args []string, port uint16, open bool) error {
+func (a *app) runPlayground(ctx context.Context, args []string, port uint16, open bool, sandbox runtime.Sandbox) error {
 	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer restore()
 	ref, err := newReference()
@@ -82,7 +86,7 @@ func (a *app) runPlayground(ctx context.Context, args []string, port uint16, ope
 		return err
 	}
 	page := playground.New(playground.Config{File: file, Save: len(args) > 0, Reference: ref,
-		Runtime: runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS}})
+		Runtime: runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Sandbox: sandbox}})
 	defer page.Close()
 	url := page.URL(l.Addr())
 	fmt.Fprintln(a.stdout, "the playground is at", url)

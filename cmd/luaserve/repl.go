@@ -22,7 +22,8 @@ import (
 )
 
 func (a *app) replCommand() *cobra.Command {
-	return &cobra.Command{
+	var sandbox runtime.Sandbox
+	cmd := &cobra.Command{
 		Use:   "repl [SITE.lua]",
 		Short: "Try conditions, patterns, actions and Lua against a request",
 		Long: `Try conditions, patterns, actions and Lua against a request that you set up, as it is
@@ -44,34 +45,36 @@ code is 1 then if one of them is wrong.`,
 			site := ""
 			if len(args) > 0 {
 				site = args[0]
-				p, err := load(site, slog.New(slog.DiscardHandler), runtime.Sandbox{}) // what is wrong with it is said first
+				p, err := load(site, slog.New(slog.DiscardHandler), sandbox) // what is wrong with it is said first
 				if err != nil {
 					return err
 				}
 				p.Close()
 			}
 			if file, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-				return a.replOnTerminal(cmd.Context(), file, site)
+				return a.replOnTerminal(cmd.Context(), file, site, sandbox)
 			}
-			return a.replOnLines(cmd.Context(), cmd.InOrStdin(), site)
+			return a.replOnLines(cmd.Context(), cmd.InOrStdin(), site, sandbox)
 		},
 	}
+	sandboxFlags(cmd, &sandbox)
+	return cmd
 }
 
-func (a *app) newSession(site string, out io.Writer) *repl.Session {
+func (a *app) newSession(site string, out io.Writer, sandbox runtime.Sandbox) *repl.Session {
 	s := repl.New(site, out)
 	s.Style = a.explainStyle(false)
 	s.Load = func(site string, unsaved map[string][]byte) (*runtime.Program, error) {
 		return runtime.Load(site, runtime.Config{
-			Modules: bindings.Modules(), Scripts: scripts.FS, Log: slog.New(slog.DiscardHandler), Inspect: true, Unsaved: unsaved,
+			Modules: bindings.Modules(), Scripts: scripts.FS, Log: slog.New(slog.DiscardHandler), Inspect: true, Unsaved: unsaved, Sandbox: sandbox,
 		})
 	}
 	return s
 }
 
 // replOnLines evaluates the lines of a file or a pipe.
-func (a *app) replOnLines(ctx context.Context, in io.Reader, site string) error {
-	s, wrong := a.newSession(site, a.stdout), 0
+func (a *app) replOnLines(ctx context.Context, in io.Reader, site string, sandbox runtime.Sandbox) error {
+	s, wrong := a.newSession(site, a.stdout, sandbox), 0
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		if err := s.Eval(ctx, lines.Text()); err != nil {
@@ -85,7 +88,7 @@ func (a *app) replOnLines(ctx context.Context, in io.Reader, site string) error 
 	return lines.Err()
 }
 
-func (a *app) replOnTerminal(ctx context.Context, file *os.File, site string) error {
+func (a *app) replOnTerminal(ctx context.Context, file *os.File, site string, sandbox runtime.Sandbox) error {
 	old, err := term.MakeRaw(int(file.Fd()))
 	if err != nil {
 		return err
@@ -111,7 +114,7 @@ func (a *app) replOnTerminal(ctx context.Context, file *os.File, site string) er
 		}
 		return completeLine(t, names, line, pos)
 	}
-	s := a.newSession(site, t)
+	s := a.newSession(site, t, sandbox)
 	fmt.Fprintln(t, "conditions, patterns, actions and Lua (vr) are evaluated on a request; .help lists commands, Ctrl-D ends")
 	for {
 		line, err := t.ReadLine()

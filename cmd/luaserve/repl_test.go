@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"luaserve/runtime"
 )
 
 func TestCompleteLine(t *testing.T) {
@@ -50,7 +52,7 @@ func TestHistory(t *testing.T) {
 func TestReplOnLines(t *testing.T) {
 	var stdout, stderr strings.Builder
 	a := &app{stdout: &stdout, stderr: &stderr}
-	err := a.replOnLines(t.Context(), strings.NewReader(".get http://a/b\nrequest.path:eq \"/b\"\nredirct 'x'\n"), "")
+	err := a.replOnLines(t.Context(), strings.NewReader(".get http://a/b\nrequest.path:eq \"/b\"\nredirct 'x'\n"), "", runtime.Sandbox{})
 	if err == nil || err.Error() != "1 lines were wrong" || !strings.Contains(stdout.String(), `saw "/b": yes`) || !strings.Contains(stderr.String(), "did you mean") {
 		t.Errorf("%v\n%s\n%s", err, stdout.String(), stderr.String())
 	}

@@ -11,11 +11,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"luaserve/replay"
+	"luaserve/runtime"
 )
 
 func (a *app) replayCommand() *cobra.Command {
 	var oldSite, newSite, host string
 	var asJSON bool
+	var sandbox runtime.Sandbox
 	cmd := &cobra.Command{
 		Use:   "replay ACCESS.LOG --old A.lua --new B.lua",
 		Short: "Tell which requests of a log two scripts decide differently",
@@ -34,7 +36,7 @@ see requests without. - is stdin. The exit code is 1 when something differs.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			result, err := a.replayed(cmd, args[0], oldSite, newSite, host)
+			result, err := a.replayed(cmd, args[0], oldSite, newSite, host, sandbox)
 			if err != nil {
 				return err
 			}
@@ -57,17 +59,18 @@ see requests without. - is stdin. The exit code is 1 when something differs.`,
 	flags.StringVar(&newSite, "new", "", "the `script` to compare with it")
 	flags.StringVar(&host, "host", "", "the `host` of requests whose line names none")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	sandboxFlags(cmd, &sandbox)
 	return cmd
 }
 
-func (a *app) replayed(cmd *cobra.Command, file, oldSite, newSite, host string) (*replay.Result, error) {
+func (a *app) replayed(cmd *cobra.Command, file, oldSite, newSite, host string, sandbox runtime.Sandbox) (*replay.Result, error) {
 	log := slog.New(slog.DiscardHandler)
-	before, err := loadToInspect(oldSite, log)
+	before, err := loadToInspect(oldSite, log, sandbox)
 	if err != nil {
 		return nil, err
 	}
 	defer before.Close()
-	after, err := loadToInspect(newSite, log)
+	after, err := loadToInspect(newSite, log, sandbox)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"luaserve/runtime"
 )
 
+var sandboxFlagNames = []string{"sandbox", "sandbox-root", "sandbox-allow"}
+
 // sandboxFlags adds the flags that say what a script may do.
 func sandboxFlags(cmd *cobra.Command, s *runtime.Sandbox) {
 	cmd.Flags().Var((*sandboxLevel)(&s.Level), "sandbox", "what the script may do, a `level`: trusted, handler or untrusted; without it the script is trusted while it is loaded, and its handlers are handlers")

@@ -22,6 +22,7 @@ func (a *app) testCommand() *cobra.Command {
 	var coverage bool
 	var parallel, minimum int
 	timeout := 10 * time.Second
+	var sandbox runtime.Sandbox
 	cmd := &cobra.Command{
 		Use:   "test [FILE|DIR]...",
 		Short: "Run the tests of sites",
@@ -44,7 +45,7 @@ request; the exit code is 1 then. Which rules of the sites no test has met is li
 			if err != nil {
 				return err
 			}
-			o := sitetest.Options{Load: loadToTest, Parallel: parallel, Timeout: timeout}
+			o := sitetest.Options{Load: loadToTest(sandbox), Parallel: parallel, Timeout: timeout}
 			if only != "" {
 				if o.Only, err = regexp.Compile(only); err != nil {
 					return fmt.Errorf("--run: %w", err)
@@ -74,6 +75,7 @@ request; the exit code is 1 then. Which rules of the sites no test has met is li
 	flags.IntVar(&minimum, "min-coverage", 0, "the `percent` of the rules of each site that must be met")
 	flags.IntVar(&parallel, "parallel", goruntime.GOMAXPROCS(0), "how many tests run at once")
 	flags.DurationVar(&timeout, "timeout", timeout, "how long a test may take")
+	sandboxFlags(cmd, &sandbox)
 	return cmd
 }
 
@@ -108,10 +110,13 @@ func judge(r *sitetest.Report, minimum int) error {
 	return nil
 }
 
-// loadToTest makes a program of a script, with what a test has in place of the real things.
-func loadToTest(site string, s sitetest.Surroundings) (*runtime.Program, error) {
-	return runtime.Load(site, runtime.Config{
-		Modules: bindings.Modules(), Scripts: scripts.FS, Log: slog.New(slog.DiscardHandler), Inspect: true,
-		Now: s.Now, Overlay: s.Overlay, Values: map[any]any{bindings.BackendDialer{}: s.Connect},
-	})
+// loadToTest returns what makes a program of a script in a sandbox, with what a test has in place
+// of the real things.
+func loadToTest(sandbox runtime.Sandbox) func(string, sitetest.Surroundings) (*runtime.Program, error) {
+	return func(site string, s sitetest.Surroundings) (*runtime.Program, error) {
+		return runtime.Load(site, runtime.Config{
+			Modules: bindings.Modules(), Scripts: scripts.FS, Log: slog.New(slog.DiscardHandler), Inspect: true, Sandbox: sandbox,
+			Now: s.Now, Overlay: s.Overlay, Values: map[any]any{bindings.BackendDialer{}: s.Connect},
+		})
+	}
 }
