@@ -231,3 +231,45 @@ func TestConfinedPathsFollowNoNewLinks(t *testing.T) {
 		})
 	}
 }
+
+// The document root is swapped with a link that leads out as fast as it goes, between the look
+// at it and the opening too.
+func TestConfinedDocrootSwapRace(t *testing.T) {
+	dir := guestDir(t)
+	for name, text := range map[string]string{"/in/www/f": "public", "/site/f": "secret"} {
+		if err := os.WriteFile(dir+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := guest(t, dir, "untrusted", []string{"docroot"}, `actions = docroot "DIR/in/%{req.header[Dir]}"`)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			os.Symlink([]string{"www", "../site"}[i%2], dir+"/in/d.new")
+			os.Rename(dir+"/in/d.new", dir+"/in/d")
+		}
+	}()
+	seen := map[string]int{}
+	for range 5000 {
+		r := httptest.NewRequest("GET", "http://host/f", nil)
+		r.Header.Set("Dir", "d")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		what := fmt.Sprint(w.Code)
+		if w.Code == 200 {
+			what = w.Body.String()
+		}
+		seen[what]++
+	}
+	close(stop)
+	<-stopped
+	if seen["secret"] > 0 || seen["public"] == 0 || seen["403"] == 0 {
+		t.Errorf("answers: %v", seen)
+	}
+}
