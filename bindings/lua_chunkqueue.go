@@ -45,7 +45,17 @@ func newChunkQueueObject() *runtime.Object {
 		},
 		Len: queueLen,
 	}
-	o.Methods = append(o.Methods, runtime.Method{Name: "steal_all", Args: "from: chunkqueue",
+	o.Methods = append(o.Methods, runtime.Method{Name: "steal_all", Args: "from: chunkqueue", Quick: func(c *runtime.Call, self any, args []lua.LValue) (lua.LValue, bool) {
+		if len(args) == 0 {
+			return nil, false
+		}
+		from, ok := c.Behind(args[0], o)
+		if ok {
+			guardQueue(c, self)
+			self.(*runtime.ChunkQueue).StealAll(from.(*runtime.ChunkQueue))
+		}
+		return nil, ok
+	},
 		Doc: "Takes over what another queue has at this moment. What is still to come, such as the request body or a backend's response, stays there.",
 		Run: func(c *runtime.Call, self any) int {
 			guardQueue(c, self)

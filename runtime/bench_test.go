@@ -112,6 +112,14 @@ func BenchmarkLuaWorkloadNative(b *testing.B) {
 	bench(b, `actions = { respond(200, "hello %{req.host}%{req.path}"), header.overwrite("Content-Type", "text/plain"), header.add("X-Path", "%{req.path}") }`, "/path")
 }
 
+// A filter that hands everything on, and what a request needs to have one.
+func BenchmarkLuaFilter(b *testing.B) {
+	bench(b, `local Pass = {}; Pass.__index = Pass
+function Pass:new(vr) return setmetatable({}, self) end
+function Pass:handle(vr, outq, inq) outq:steal_all(inq); outq.is_closed = inq.is_closed end
+actions = { respond "hello", lighty.filter_out(Pass) }`, "/")
+}
+
 func BenchmarkConditions(b *testing.B) {
 	bench(b, `local l = {}
 for i = 1, 100 do l[i] = when(request.path:prefix("/p" .. i .. "/"), { respond(404) }) end

@@ -68,7 +68,8 @@ func (st *state) installConfig() {
 		ops.RawSetString(condOps[i].name, L.NewFunction(st.conditionOp(&condOps[i])))
 	}
 	st.metas.RawSetString("operators", ops)
-	st.metas.RawSetString("invoke", L.NewFunction(invokeMethod))
+	st.invokeMethod = L.NewFunction(invokeMethod)
+	st.metas.RawSetString("invoke", st.invokeMethod) // among the built-in functions, for forks
 	st.base.RawSetString("action", st.handle(&accessor{kind: accessAction}, "accessor root"))
 	for _, group := range []string{"request", "physical", "response"} {
 		st.base.RawSetString(group, st.handle(group, "lvalue group"))

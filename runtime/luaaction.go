@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"luaserve/runtime/luafast"
 )
 
 // Results of a Lua handler (lighttpd2, liHandlerResult).
@@ -139,7 +141,21 @@ func (f *luaFilter) Run(vr *VRequest) error {
 // invoke calls obj:name(args…). Looking the method up may run Lua too (__index), so all of
 // it happens in one call, with its lock and time budget. A method "finished" may be missing.
 func (st *state) invoke(c *call, obj lua.LValue, name string, nret int, args ...lua.LValue) ([]lua.LValue, error) {
-	return st.call(c, st.metas.RawGetString("invoke"), nret, append([]lua.LValue{obj, lua.LString(name)}, args...)...)
+	return st.call(c, st.invokeMethod, nret, append([]lua.LValue{obj, lua.LString(name)}, args...)...)
+}
+
+// methodOf returns the method that invoke is to call, and its arguments, when it is found
+// without running Lua: then it need not be called through the function invoke, which is no
+// Lua function that st.fast could run. It returns nil when there is nothing to call. args are
+// changed.
+func (st *state) methodOf(invoke *lua.LFunction, args []lua.LValue) (*lua.LFunction, []lua.LValue) {
+	name := args[1].(lua.LString)
+	method, ok := luafast.Method(args[0], name)
+	if !ok || method == nil && name != optionalMethod {
+		return invoke, args
+	}
+	args[1] = args[0]
+	return method, args[1:]
 }
 
 const optionalMethod = "finished"

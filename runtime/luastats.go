@@ -33,20 +33,39 @@ func (b *Builder) LuaStats() *LuaStats {
 	return b.prog.luaStats.Load()
 }
 
-// lock locks the state for a request.
-func (st *state) lock() {
-	stats := st.heap.prog.luaStats.Load()
-	if stats == nil {
-		st.mu.Lock()
-		return
-	}
+// shortWait is how often a request looks whether a state is free before it waits for it, which
+// takes about as long as a short handler runs.
+const shortWait = 500
+
+// lock locks the state for a request. Where another one has it for long, the front end hears
+// of the wait, so that it can serve others meanwhile.
+func (st *state) lock(vr *VRequest) {
 	if st.mu.TryLock() {
 		return
 	}
-	begun := time.Now()
-	st.mu.Lock()
-	stats.waits.Add(1)
-	stats.waited.Add(int64(time.Since(begun)))
+	var begun time.Time
+	stats := st.heap.prog.luaStats.Load()
+	if stats != nil {
+		begun = time.Now()
+	}
+	if !st.lockSoon() {
+		vr.waits()
+		st.mu.Lock()
+	}
+	if stats != nil {
+		stats.waits.Add(1)
+		stats.waited.Add(int64(time.Since(begun)))
+	}
+}
+
+// lockSoon locks the state if it becomes free within about a microsecond.
+func (st *state) lockSoon() bool {
+	for range shortWait {
+		if st.mu.TryLock() {
+			return true
+		}
+	}
+	return false
 }
 
 func (st *state) countRun(ran time.Duration) {

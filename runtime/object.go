@@ -64,7 +64,8 @@ type Method struct {
 	Leaf bool
 	// Quick does what Run does, without Lua's stack, for the arguments that are usual, which are
 	// those behind the object; it returns one result, nil for none. For other arguments it
-	// returns false and has done nothing: Run is called then. Only leaf functions have one.
+	// returns false and has done nothing: Run is called then. It is a leaf function, as [Method.Leaf]
+	// has it, also where Run is none.
 	Quick func(c *Call, self any, args []lua.LValue) (result lua.LValue, ok bool)
 }
 
@@ -165,7 +166,12 @@ func (c *Call) Func(f func(c *Call) int) lua.LValue {
 
 // Self returns the Go value of the Lua object at stack index n if it is of kind o.
 func (c *Call) Self(n int, o *Object) (any, bool) {
-	ud, ok := c.L.Get(n).(*lua.LUserData)
+	return c.Behind(c.L.Get(n), o)
+}
+
+// Behind returns the Go value of a Lua object if it is of kind o.
+func (c *Call) Behind(v lua.LValue, o *Object) (any, bool) {
+	ud, ok := v.(*lua.LUserData)
 	if !ok || ud.Metatable != c.st.metatables[o] || ud.Value == nil {
 		return nil, false
 	}

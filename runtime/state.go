@@ -44,15 +44,17 @@ type state struct {
 	idle  []*lua.LState // threads that no call uses
 	roots []lua.LValue
 
-	base       *lua.LTable // the global table, _G
-	env        *lua.LTable // the environment of every function of the script
-	envMeta    *lua.LTable
-	view       view
-	metatables map[*Object]*lua.LTable
-	metas      *lua.LTable               // other metatables, by name
-	newGlobal  *lua.LFunction            // sets the first global of a handler
-	builtins   []lua.LValue              // what was there before the script, in an order that is the same in every state
-	names      map[*lua.LFunction]string // of the functions among them
+	base    *lua.LTable // the global table, _G
+	env     *lua.LTable // the environment of every function of the script
+	envMeta *lua.LTable
+	view    view
+	// invokeMethod calls the method of an object; see [state.invoke]
+	invokeMethod *lua.LFunction
+	metatables   map[*Object]*lua.LTable
+	metas        *lua.LTable               // other metatables, by name
+	newGlobal    *lua.LFunction            // sets the first global of a handler
+	builtins     []lua.LValue              // what was there before the script, in an order that is the same in every state
+	names        map[*lua.LFunction]string // of the functions among them
 
 	hidden map[*lua.LTable]*lua.LTable // where what was in a library is, see protectShared
 
@@ -141,7 +143,7 @@ func (st *state) putThread(th *lua.LState) {
 // call runs fn(args…) for a request on a thread of its own and returns its first nret
 // results. The state is locked meanwhile.
 func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) (results []lua.LValue, err error) {
-	st.lock()
+	st.lock(c.vr)
 	if st.kept.err != nil {
 		st.mu.Unlock()
 		return nil, &LuaError{Msg: st.kept.err.Error()}
@@ -162,6 +164,15 @@ func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) (res
 // run calls fn(args…) on the thread of c. What is simple in it runs in st.fast, the rest in
 // gopher-lua.
 func (st *state) run(c *call, fn *lua.LFunction, args, results []lua.LValue) error {
+	if fn == st.invokeMethod {
+		if fn, args = st.methodOf(fn, args); fn == nil {
+			for i := range results {
+				results[i] = lua.LNil
+			}
+			st.putThread(c.thread)
+			return nil
+		}
+	}
 	st.leaf.L, st.leaf.VR = c.thread, c.vr
 	nargs, finished := st.fast.Run(c.thread, fn, args, results)
 	if st.fast.Escaped() {
@@ -228,7 +239,7 @@ func (vr *VRequest) Blocking(f func()) {
 	vr.running = nil
 	st.mu.Unlock()
 	defer func() {
-		st.lock()
+		st.lock(vr)
 		st.resume(c)
 	}()
 	f()

@@ -42,3 +42,50 @@ func TestWaits(t *testing.T) {
 		}
 	}
 }
+
+// tellingExchange has something done when its request waits.
+type tellingExchange struct {
+	fakeExchange
+	told func()
+}
+
+func (e *tellingExchange) Waits() { e.told() }
+
+// A request that meets a busy Lua state says that it waits, so that its front end serves
+// others meanwhile; one that finds the state free does not.
+func TestWaitsForABusyState(t *testing.T) {
+	cfg := testConfig(&logBuffer{})
+	busy, free := make(chan struct{}), make(chan struct{})
+	cfg.Modules = append(cfg.Modules, &runtime.Module{Name: "hold", Objects: []*runtime.Object{{
+		Name: "holder", Global: "holder",
+		Methods: []runtime.Method{{Name: "hold", Run: func(*runtime.Call, any) int {
+			close(busy)
+			<-free // with the lock of the state, as Lua code that computes
+			return 0
+		}}},
+	}}})
+	p, err := runtime.Load(writeScript(t, `setup.lua.states(1)
+actions = function(vr) if vr.req.uri.path == "/hold" then holder.hold() end vr:handle_direct(); vr.resp.status = 200 end`), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	holding := make(chan int)
+	go func() {
+		reply := p.Handle(&tellingExchange{fakeExchange{target: "/hold"}, func() { t.Error("the first request says that it waits") }})
+		status := reply.Status
+		reply.Close()
+		holding <- status
+	}()
+	<-busy
+	told := 0
+	reply := p.Handle(&tellingExchange{fakeExchange{target: "/"}, func() {
+		if told++; told == 1 {
+			close(free) // nothing else ends the first request
+		}
+	}})
+	if status := <-holding; status != 200 || reply.Status != 200 || told == 0 {
+		t.Errorf("told %d times, status %d and %d", told, status, reply.Status)
+	}
+	reply.Close()
+}

@@ -156,6 +156,30 @@ func (m *Machine) index(object, key lua.LValue) (lua.LValue, bool) {
 	return nil, false
 }
 
+// Method looks for the Lua function object[name]. It returns nil where there is nothing, and
+// false where it can only be found by calling a function, or is no Lua function.
+func Method(object lua.LValue, name lua.LString) (method *lua.LFunction, ok bool) {
+	for range maxChain {
+		table, ok := object.(*lua.LTable)
+		if !ok {
+			return nil, false
+		}
+		if v := table.RawGetString(string(name)); !isNil(v) {
+			fn, ok := v.(*lua.LFunction)
+			return fn, ok && !fn.IsG
+		}
+		metatable, ok := table.Metatable.(*lua.LTable)
+		if !ok {
+			return nil, isNil(table.Metatable)
+		}
+		object = metatable.RawGetString("__index")
+		if isNil(object) {
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
 // indexObject does what object[key] does.
 func (m *Machine) indexObject(u *lua.LUserData, key lua.LValue) (lua.LValue, bool) {
 	in := instruction{kc: key, seen: &cache{}}
