@@ -208,10 +208,12 @@ func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 // newNothing makes an action that is accepted and has nothing to do.
 func newNothing(*runtime.Builder, runtime.Args) (runtime.Action, error) { return runtime.List{}, nil }
 
-func newLogWrite(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	pattern := args.Pattern(0)
+func newLogWrite(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	pattern, bounded := args.Pattern(0), b.BoundsLog()
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
-		vr.Log().Info(pattern.Eval(vr, nil))
+		if text := pattern.Eval(vr, nil); !bounded || vr.MayLog(len(text)) {
+			vr.Log().Info(text)
+		}
 		return nil
 	}), nil
 }

@@ -140,7 +140,9 @@ func logMethod(name string, level slog.Level, from int, doc string) runtime.Meth
 }
 
 func writeLog(c *runtime.Call, level slog.Level, msg string) {
-	c.Log().LogAttrs(context.Background(), level, msg, slog.String("source", "lua"))
+	if log := c.Log(); log.Enabled(context.Background(), level) && c.MayLog(len(msg)) {
+		log.LogAttrs(context.Background(), level, msg, slog.String("source", "lua"))
+	}
 }
 
 // joinArgs joins the arguments from index from on with single spaces, as tostring shows them.

@@ -61,9 +61,11 @@ type state struct {
 	builder *Builder
 	current *call // the call that runs now
 	kept    retention
-	dog     watchdog
-	fast    *luafast.Machine
-	leaf    Call // what leaf functions are given
+	// loadLogged is how much was written to the log while the script was loaded, in bytes.
+	loadLogged int
+	dog        watchdog
+	fast       *luafast.Machine
+	leaf       Call // what leaf functions are given
 }
 
 // call is one run of a Lua function for a request.

@@ -57,7 +57,8 @@ type VRequest struct {
 	rawIn        *ChunkQueue // the body before the in-filters
 	replay       replay
 	rawOut       ChunkQueue
-	outSpace     [2]chunk                 // the first memory of rawOut
+	outSpace     [2]chunk // the first memory of rawOut
+	logged       logVolume
 	insertHeader func(name, value string) // Request.Header.Insert, made once
 }
 
@@ -280,6 +281,7 @@ func (vr *VRequest) release() {
 	for i := len(vr.finishers) - 1; i >= 0; i-- {
 		vr.finishers[i]()
 	}
+	vr.tellLeftOut()
 	for _, f := range vr.filtersOut {
 		f.In.Reset()
 		f.Out.Reset()

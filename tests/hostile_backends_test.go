@@ -102,6 +102,7 @@ func TestResponseSplitting(t *testing.T) {
 			when(request.path:eq "/lua/env", { function(vr) vr.env["X"] = "a\r\nEvil: yes" end, redirect "http://b/%{req.environment[X]}" }),
 			when(request.path:eq "/lua/raw-proxy", { function(vr) vr.req.uri.raw_path = "/x\r\nEvil: yes\r\n" end, proxy "$HTTP" }),
 			when(request.path:eq "/lua/query-proxy", { function(vr) vr.req.uri.query = "only=x\r\nEvil: yes\r\n" end, proxy "$HTTP" }),
+			when(request.path:eq "/lua/rewrite", { function(vr) vr.env["X"] = "a\r\nEvil: yes\r\n" end, rewrite("^", "/y?%{req.environment[X]}"), proxy "$HTTP" }),
 			when(request.path:prefix "/redirect", redirect "http://b%{req.path}?%{req.query}"),
 			when(request.path:prefix "/field", { header.add("X", "%{req.path}"), header.add("X", "%{req.header[X-Evil]}"), header.add("Y", "%{req.query}"), respond(200, "ok") }),
 			when(request.path:eq "/fcgi", fastcgi "$FCGI"), when(request.path:eq "/scgi", scgi "$SCGI"), when(request.path:eq "/http", proxy "$HTTP"),
@@ -111,7 +112,7 @@ func TestResponseSplitting(t *testing.T) {
 	for _, path := range []string{"/lua/value", "/lua/insert", "/lua/append", "/lua/name", "/lua/colon", "/lua/lf", "/lua/cr", "/lua/nul"} {
 		requests[path] = "500"
 	}
-	for _, path := range []string{"/lua/raw-proxy", "/lua/query-proxy"} {
+	for _, path := range []string{"/lua/raw-proxy", "/lua/query-proxy", "/lua/rewrite"} {
 		requests[path] = "200" // encoded, it is a path like others
 	}
 	for _, path := range []string{"/lua/uri", "/lua/raw", "/lua/env", "/redirect%0d%0aEvil:%20yes", "/redirect%E5%98%8A%E5%98%8DEvil:%20yes?%0d%0aEvil:%20yes"} {
@@ -136,6 +137,9 @@ func TestResponseSplitting(t *testing.T) {
 		if len(answers) != 1 || fmt.Sprint(answers[0].status) != want {
 			t.Errorf("%s: want one answer with status %s, got %d, %s", path, want, len(answers), answers[0].describe())
 			continue
+		}
+		if want == "301" && len(answers[0].values("Location")) != 1 {
+			t.Errorf("%s: the answer has the locations %q", path, answers[0].values("Location"))
 		}
 		for _, f := range answers[0].headers {
 			if strings.EqualFold(f.name, "Evil") || strings.ContainsAny(f.name+f.value, "\r\n\x00") {

@@ -74,6 +74,8 @@ func TestBadAnswers(t *testing.T) {
 		{"status 099", [][]byte{stdout("Status: 099\n\n"), end(0)}, "head", upstream.BadResponse, true, false, "bad Status"},
 		{"status abc", [][]byte{stdout("Status: abc\n\n"), end(0)}, "head", upstream.BadResponse, true, false, "bad Status"},
 		{"interim status", [][]byte{stdout("Status: 199\n\n"), end(0)}, "head", upstream.BadResponse, true, false, "bad Status"},
+		{"two lengths", [][]byte{stdout("Content-Length: 4\nContent-Length: 5\n\nbody"), end(0)}, "head", upstream.BadResponse, true, false, "Content-Length fields that differ"},
+		{"no length", [][]byte{stdout("Content-Length: +4\n\nbody"), end(0)}, "head", upstream.BadResponse, true, false, "bad Content-Length"},
 		{"nph", [][]byte{stdout("HTTP/1.1 404 Not Found\r\nA: 1\r\n\r\n"), end(0)}, "head", upstream.BadResponse, true, false, "without a colon"},
 		{"another request's id", [][]byte{otherID, end(0)}, "head", upstream.BadResponse, true, false, "request id 2"},
 		{"another request's id in the body", [][]byte{stdout("A: 1\n\nbody"), otherID, end(0)}, "body", upstream.BadResponse, true, false, "request id 2"},
