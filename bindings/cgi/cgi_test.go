@@ -44,9 +44,7 @@ func leftovers(before int) string {
 	if n := descriptors(); n > before {
 		return fmt.Sprintf("%d descriptors are open, there were %d", n, before)
 	}
-	const pAll = 0
-	_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pAll, 0, 0, syscall.WEXITED|syscall.WNOHANG|syscall.WNOWAIT, 0, 0)
-	if errno != syscall.ECHILD {
+	if _, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
 		return "there are child processes"
 	}
 	return ""

@@ -128,17 +128,6 @@ func (p *process) wait() {
 	p.closeInput()
 }
 
-// waitEnded returns when the process has ended, and leaves it to be waited for.
-func waitEnded(pid int) {
-	const pPID = 1 // the number is that of a process (waitid(2))
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pPID, uintptr(pid), 0, syscall.WEXITED|syscall.WNOWAIT, 0, 0)
-		if errno != syscall.EINTR {
-			return
-		}
-	}
-}
-
 // stop ends the group. The first cause counts, and is what who reads the output gets.
 func (p *process) stop(cause *Error) {
 	p.mu.Lock()
