@@ -16,6 +16,7 @@ func BenchmarkParts(b *testing.B) {
 		{"calls", `local function f(n) if n < 2 then return n end return f(n - 1) + f(n - 2) end F = f; local n = F(12)`},
 		{"helper", `for i = 1, 100 do local n = F0(i, 2) end`},
 		{"tables", `local t = {}; for i = 1, 100 do t[i] = i; t.x = i end for i, v in ipairs(t) do t.x = v end`},
+		{"gmatch", `for k, v in string.gmatch("a=1&b=2&c=3", "(%w)=(%w)") do local n = k end`},
 		{"strings", `for i = 1, 100 do local s = string.sub("hello", 2, 3); local u = ("x"):upper() end`},
 	} {
 		text := "local T, M, S, N, O, P, C = ...\nlocal F0, F = function(a, b) return a * b end\nreturn function(a, b, c)\n" + part.code + "\nend"

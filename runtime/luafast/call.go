@@ -156,6 +156,12 @@ func (m *Machine) callGo(leaf Leaf, fn *lua.LFunction, args []lua.LValue, to, wa
 	}
 	n = fn.GFunction(L)
 	m.inLeaf = false
+	return m.take(n, to, want)
+}
+
+// take puts want of the n results on Lua's stack, all for -1, into the registers from index to on.
+func (m *Machine) take(n, to, want int) (taken int, ok bool) {
+	L := m.L
 	at := L.GetTop() - n
 	if want < 0 {
 		want = n
@@ -207,6 +213,40 @@ func (m *Machine) iterate(f *frame, in *instruction) bool {
 	if !ok || !fn.IsG {
 		return false
 	}
-	_, ok = m.callGo(m.leafOf(in, fn).kind, fn, m.regs[first+1:first+3], first+3, int(in.m))
+	leaf := m.leafOf(in, fn).kind
+	if leaf != NotLeaf {
+		_, ok = m.callGo(leaf, fn, m.regs[first+1:first+3], first+3, int(in.m))
+		return ok
+	}
+	return m.next(fn, first+3, int(in.m))
+}
+
+// Iterator is a Go value that knows what an iterator returns that has no other upvalue than
+// a userdata with it.
+type Iterator interface {
+	// Next pushes what fn returns, as a leaf function, and returns the number of values. It
+	// returns false for another function than its own.
+	Next(L *lua.LState, fn *lua.LFunction) (n int, ok bool)
+}
+
+// next puts the results of an iterator that has an [Iterator] into registers.
+func (m *Machine) next(fn *lua.LFunction, to, want int) bool {
+	if len(fn.Upvalues) != 1 {
+		return false
+	}
+	u, _ := fn.Upvalues[0].Value().(*lua.LUserData)
+	if u == nil {
+		return false
+	}
+	iterator, ok := u.Value.(Iterator)
+	if !ok {
+		return false
+	}
+	m.inLeaf = true
+	n, ok := iterator.Next(m.L, fn)
+	m.inLeaf = false
+	if ok {
+		_, ok = m.take(n, to, want)
+	}
 	return ok
 }

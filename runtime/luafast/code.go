@@ -118,7 +118,13 @@ func decodeOne(p *lua.FunctionProto, pc int, word uint32) instruction {
 		in.kb = lua.LBool(b != 0)
 	case lua.OP_GETGLOBAL, lua.OP_SETGLOBAL:
 		in.setKey(constant(p, bx))
-	case lua.OP_GETTABLEKS, lua.OP_SELF:
+	case lua.OP_GETTABLEKS:
+		if c&bitRK == 0 { // the name is in a register, as it is behind "in" of a loop
+			in.op = uint8(lua.OP_GETTABLE)
+			break
+		}
+		in.setKey(constantRK(p, c))
+	case lua.OP_SELF:
 		in.setKey(constantRK(p, c))
 	case lua.OP_SETTABLEKS:
 		in.kb, in.kc = constantRK(p, b), constantRK(p, c) // the name is often in a register

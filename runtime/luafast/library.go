@@ -9,7 +9,7 @@ import (
 // library lists the functions of Lua's libraries that are leaf functions.
 var library = map[Leaf]string{
 	LeafPlain: `tostring tonumber
-		string.byte string.char string.find string.format string.gsub string.len string.lower string.match
+		string.byte string.char string.find string.format string.gfind string.gmatch string.gsub string.len string.lower string.match
 		string.rep string.reverse string.sub string.upper
 		os.clock os.date os.difftime os.getenv os.time`,
 	LeafAny: `type rawequal rawget next select unpack getmetatable

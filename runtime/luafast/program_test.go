@@ -28,6 +28,7 @@ func program(data []byte) string {
 	}
 	w.line("local function R(n, a) if n > 0 then return %s, R(n - 1, a) end return a end", w.simple())
 	w.line("local function Tail(n, a) if n > 0 then return Tail(n - 1, %s) end return P(a) end", w.simple())
+	w.line("local function G(s, p) return s:gmatch(p) end")
 	w.line("return function(a, b, c)")
 	w.body([]string{"a", "b", "c"}, 7)
 	w.line("end")
@@ -72,7 +73,7 @@ func (w *writer) block(statements int) {
 func (w *writer) statement() {
 	w.depth++
 	defer func() { w.depth-- }()
-	n := 16
+	n := 17
 	if w.depth > 3 {
 		n = 9
 	}
@@ -129,6 +130,12 @@ func (w *writer) statement() {
 		w.line("%s = %s + 1", name, name)
 		w.loop()
 		w.line("until %s > 2 or %s", name, w.simple())
+	case 16:
+		a, b := w.name(), w.name()
+		pattern := []string{`"%w"`, `"(%w)(%d*)"`, `""`, `"()(.)"`, `"("`, `"%"`, `"[^,]*"`}[w.choose(7)]
+		w.line("for %s, %s in %s(%s, %s) do", a, b, []string{"string.gmatch", "string.gfind", "G"}[w.choose(3)], w.expression(), pattern)
+		w.loop(a, b)
+		w.line("end")
 	case 15:
 		w.line("do local ok, e = pcall(function() return %s end) P(ok, e) end", w.expression())
 	}

@@ -87,6 +87,7 @@ func (m *matcher) capture(i, start, end int) (from, length int) {
 type matches struct {
 	matcher
 	next int
+	fn   *lua.LFunction // the iterator
 }
 
 func strGmatch(c call) int {
@@ -94,25 +95,52 @@ func strGmatch(c call) int {
 	all.init(c, c.str(1), c.str(2))
 	data := c.L.NewUserData()
 	data.Value = all
-	c.L.Push(c.L.NewClosure(nextMatch, data))
+	all.fn = c.L.NewClosure(nextMatch, data)
+	c.L.Push(all.fn)
 	return 1
+}
+
+// Next does what the iterator does, without a call frame, and changes nothing when it raises
+// an error. It returns false for a function that is not the iterator.
+func (all *matches) Next(L *lua.LState, fn *lua.LFunction) (n int, ok bool) {
+	if fn != all.fn {
+		return 0, false
+	}
+	all.c.L = L
+	start, end, next := all.find()
+	if end != none {
+		n = all.pushCaptures(start, end)
+	}
+	all.next = next
+	return n, true
+}
+
+// find looks for the next match and returns where to look for the one behind it. end is none
+// when there is no match.
+func (all *matches) find() (start, end, next int) {
+	if all.next > len(all.src) {
+		return 0, none, all.next
+	}
+	start, end = all.search(all.next)
+	switch end {
+	case none:
+		next = len(all.src) + 1
+	case start:
+		next = end + 1
+	default:
+		next = end
+	}
+	return start, end, next
 }
 
 // nextMatch returns the captures of the next match, nothing when there is none.
 func nextMatch(L *lua.LState) int {
 	all := L.Get(lua.UpvalueIndex(1)).(*lua.LUserData).Value.(*matches)
 	all.c.L = L // each call may come from another coroutine
-	if all.next > len(all.src) {
-		return 0
-	}
-	start, end := all.search(all.next)
+	start, end, next := all.find()
+	all.next = next
 	if end == none {
-		all.next = len(all.src) + 1
 		return 0
-	}
-	all.next = end
-	if end == start {
-		all.next++
 	}
 	return all.pushCaptures(start, end)
 }
