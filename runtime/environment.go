@@ -21,7 +21,7 @@ const reqGlobal = "REQ"
 
 // view is which globals the functions of a script see at the moment.
 type view struct {
-	index, newIndex lua.LValue
+	globals *lua.LTable // those of a handler, or _G
 	// changed says that the environment table may have been in the hands of the script, which
 	// may have changed it then. Only getfenv gives it out.
 	changed bool
@@ -84,20 +84,25 @@ func (st *state) missingGlobal(L *lua.LState) int {
 
 // showGlobals makes the globals of a call the visible ones.
 func (st *state) showGlobals(c *call) {
-	if globals := c.pin.globals(c.handler); globals != nil {
-		st.useGlobals(globals, globals)
-		return
+	globals := c.pin.globals(c.handler)
+	if globals == nil {
+		globals = st.base
 	}
-	st.useGlobals(st.base, st.newGlobal)
+	if globals != st.view.globals || st.view.changed {
+		st.useGlobals(globals)
+	}
 }
 
-// useGlobals has globals read and written elsewhere.
-func (st *state) useGlobals(index, newIndex lua.LValue) {
-	if v := &st.view; v.changed || v.index != index || v.newIndex != newIndex {
-		st.envMeta.RawSetString("__index", index)
-		st.envMeta.RawSetString("__newindex", newIndex)
-		v.index, v.newIndex = index, newIndex
+// useGlobals has globals read and written elsewhere. Those of a handler that has set none
+// are _G, which is not written to.
+func (st *state) useGlobals(globals *lua.LTable) {
+	st.envMeta.RawSetString("__index", globals)
+	if globals == st.base {
+		st.envMeta.RawSetString("__newindex", st.newGlobal)
+	} else {
+		st.envMeta.RawSetString("__newindex", globals)
 	}
+	st.view.globals = globals
 }
 
 // watchEnvironment notes when a script is given an environment.

@@ -86,8 +86,9 @@ func (l *load) run(files luaio.Options, file string, args ...lua.LValue) (*lua.L
 	meta.RawSetString("__index", st.L.NewFunction(st.bareName))
 	globals.Metatable = meta
 	outerIndex, outerNew := st.envMeta.RawGetString("__index"), st.envMeta.RawGetString("__newindex")
-	st.useGlobals(globals, globals)
+	st.useGlobals(globals)
 	defer func() {
+		st.view.globals = nil
 		st.envMeta.RawSetString("__index", outerIndex)
 		st.envMeta.RawSetString("__newindex", outerNew)
 	}()

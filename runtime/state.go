@@ -135,9 +135,9 @@ func (st *state) thread() *lua.LState {
 // maxIdleThreads bounds what a burst of blocked calls leaves behind.
 const maxIdleThreads = 64
 
+// putThread takes a thread back whose stack is empty.
 func (st *state) putThread(th *lua.LState) {
 	if len(st.idle) < maxIdleThreads {
-		th.SetTop(0)
 		st.idle = append(st.idle, th)
 	}
 }
@@ -188,6 +188,7 @@ func (st *state) run(c *call, fn *lua.LFunction, args, results []lua.LValue) err
 		for i := range results {
 			results[i] = c.thread.Get(i - len(results))
 		}
+		c.thread.SetTop(0)
 	}
 	if cause := st.dog.expired(); cause != nil { // a pcall was the last thing that it did
 		return &LuaError{Msg: cause.Error()}

@@ -104,7 +104,10 @@ func (m *Machine) callQuick(leaf *leaf, args []lua.LValue, to, want int) (n int,
 		return 0, false
 	}
 	u, ok := args[0].(*lua.LUserData)
-	if !ok || u.Metatable != lua.LValue(leaf.metatable) || u.Value == nil {
+	if !ok || u.Value == nil {
+		return 0, false
+	}
+	if mt, _ := u.Metatable.(*lua.LTable); mt != leaf.metatable {
 		return 0, false
 	}
 	m.inLeaf = true
