@@ -95,7 +95,7 @@ func newMapCIDR(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	}
 	return runtime.Containing(func(vr *runtime.VRequest) error {
 		if act, ok := nets.find(vr.Con.Remote.Addr()); ok {
-			return act.Run(vr)
+			return vr.Tail(act)
 		}
 		return nil
 	}, inside...), nil

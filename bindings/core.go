@@ -201,7 +201,7 @@ func newMap(_ *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 		if act == nil {
 			return nil
 		}
-		return act.Run(vr)
+		return vr.Tail(act)
 	}, inside...), nil
 }
 

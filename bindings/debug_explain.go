@@ -35,7 +35,7 @@ func newDebugExplain(_ *runtime.Builder, args runtime.Args) (runtime.Action, err
 		value, asked := vr.Request.Header.Lookup(explain.SignatureHeader)
 		vr.Request.Header.Remove(explain.SignatureHeader) // not for backends
 		if !asked || !explain.Signed(value, key, time.Now(), vr.Request.Method, vr.Request.Header.Get("Host"), vr.Request.URI.RawPath) {
-			return inner.Run(vr)
+			return vr.Tail(inner)
 		}
 		return explainInstead(vr, inner)
 	}, runtime.Child{Action: inner}), nil

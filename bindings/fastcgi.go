@@ -9,6 +9,7 @@ import (
 	"github.com/yookoala/gofast"
 
 	"luaserve/bindings/fcgi"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -73,39 +74,71 @@ func (f *fastcgiBackend) Run(vr *runtime.VRequest) error {
 	if err != nil {
 		return err
 	}
+	return f.exchange(vr, announced, length, vr.MayPause() && f.middleware == nil, false)
+}
+
+// exchange asks the application. A request that may pause does so if it can be sent over a kept
+// connection.
+func (f *fastcgiBackend) exchange(vr *runtime.VRequest, announced, length int64, mayPause, fresh bool) error {
 	env := f.options.environment(vr, announced)
-	req := fcgi.Request{Role: gofast.RoleResponder, Params: env.params, StdinLength: length}
+	req := fcgi.Request{Role: gofast.RoleResponder, Params: env.params, StdinLength: length, Loop: vr, Fresh: fresh}
 	if length > 0 {
 		req.Stdin = vr.In
 	}
+	if mayPause {
+		if p := f.client.Start(vr.LateContext(), &req, f.stderr(vr)); p != nil {
+			env.free()
+			return vr.Pause(p.On(), &fastcgiPause{f, p, announced})
+		}
+	}
 	resp, err := f.ask(vr, &req)
 	env.free()
-	if err != nil {
-		return err
+	return f.handle(vr, resp, err)
+}
+
+// fastcgiPause is a request that waits for its answer.
+type fastcgiPause struct {
+	backend *fastcgiBackend
+	pending *fcgi.Pending
+
+	announced int64 // length of the body, of which nothing is left
+}
+
+// Resume implements [runtime.Resumer].
+func (p *fastcgiPause) Resume(vr *runtime.VRequest, wait bool) error {
+	resp, again, err := p.pending.Resume(wait)
+	if again {
+		return vr.Pause(p.pending.On(), p)
 	}
-	f.handle(vr, resp)
-	return nil
+	if err == upstream.ErrStale {
+		return p.backend.exchange(vr, p.announced, 0, false, true)
+	}
+	if err != nil {
+		err = backendError(p.backend.address, err)
+	}
+	return p.backend.handle(vr, resp, err)
 }
 
 // handle makes the answer of the application that of the request.
-func (f *fastcgiBackend) handle(vr *runtime.VRequest, resp *fcgi.Response) {
+func (f *fastcgiBackend) handle(vr *runtime.VRequest, resp *fcgi.Response, err error) error {
+	if err != nil {
+		return err
+	}
 	for _, field := range resp.Header {
 		vr.Response.Header.Insert(field.Name, field.Value)
 	}
 	if resp.Data == nil {
 		vr.HandleBackend(resp.Status, resp.Body)
-		return
+		return nil
 	}
 	vr.HandleBackend(resp.Status, nil)
 	vr.Out.Add(resp.Data)
+	return nil
 }
 
 // ask sends a request and returns the head of the answer; its body is still to come.
 func (f *fastcgiBackend) ask(vr *runtime.VRequest, req *fcgi.Request) (*fcgi.Response, error) {
-	log, ctx := vr.Log(), vr.LateContext()
-	stderr := func(line string) {
-		log.LogAttrs(context.Background(), slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
-	}
+	ctx, stderr := vr.LateContext(), f.stderr(vr)
 	var resp *fcgi.Response
 	var err error
 	if f.middleware == nil {
@@ -117,6 +150,14 @@ func (f *fastcgiBackend) ask(vr *runtime.VRequest, req *fcgi.Request) (*fcgi.Res
 		return nil, backendError(f.address, err)
 	}
 	return resp, nil
+}
+
+// stderr returns what takes the lines that the application writes to stderr.
+func (f *fastcgiBackend) stderr(vr *runtime.VRequest) func(line string) {
+	log := vr.Log()
+	return func(line string) {
+		log.LogAttrs(context.Background(), slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
+	}
 }
 
 // askThroughMiddleware sends the request through what the embedder has put before it.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"luaserve/bindings/httpproxy"
+	"luaserve/bindings/upstream"
 	"luaserve/runtime"
 )
 
@@ -61,11 +62,17 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	if err != nil {
 		return err
 	}
+	return p.exchange(vr, length, vr.MayPause(), false)
+}
+
+// exchange asks the server. A request that may pause does so if it can be sent over a kept
+// connection.
+func (p *proxyUpstream) exchange(vr *runtime.VRequest, length int64, mayPause, fresh bool) error {
 	var own [2]httpproxy.Field
 	req := httpproxy.Request{
 		Method: vr.Request.Method, Target: vr.Request.URI.RawPath, Host: vr.Request.Header.Get("Host"),
 		Header: eachField(&vr.Request.Header), Own: forwardedFields(vr, own[:0]), Length: length,
-		Trailers: vr.TakesTrailers(), Upgrade: p.upgrade(vr),
+		Trailers: vr.TakesTrailers(), Upgrade: p.upgrade(vr), Loop: vr, Fresh: fresh,
 	}
 	if length != 0 {
 		req.Body = vr.In
@@ -73,7 +80,36 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 	if req.Host == "" {
 		req.Host = p.host
 	}
-	resp, err := p.client.Do(vr.LateContext(), &req)
+	ctx := vr.LateContext()
+	if mayPause {
+		if pending := p.client.Start(ctx, &req); pending != nil {
+			return vr.Pause(pending.On(), &proxyPause{p, pending})
+		}
+	}
+	resp, err := p.client.Do(ctx, &req)
+	return p.handle(vr, resp, err)
+}
+
+// proxyPause is a request that waits for its answer.
+type proxyPause struct {
+	upstream *proxyUpstream
+	pending  *httpproxy.Pending
+}
+
+// Resume implements [runtime.Resumer].
+func (p *proxyPause) Resume(vr *runtime.VRequest, wait bool) error {
+	resp, again, err := p.pending.Resume(wait)
+	if again {
+		return vr.Pause(p.pending.On(), p)
+	}
+	if err == upstream.ErrStale {
+		return p.upstream.exchange(vr, 0, false, true)
+	}
+	return p.upstream.handle(vr, resp, err)
+}
+
+// handle makes the answer of the server that of the request.
+func (p *proxyUpstream) handle(vr *runtime.VRequest, resp *httpproxy.Response, err error) error {
 	if err != nil {
 		return backendError(p.address, err)
 	}

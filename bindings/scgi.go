@@ -46,6 +46,7 @@ func (s *scgiBackend) Run(vr *runtime.VRequest) error {
 		return err
 	}
 	env := s.options.environment(vr, length)
+	vr.Waits()
 	resp, err := s.client.Do(vr.LateContext(), &scgi.Request{Params: env.params, Body: vr.In, Length: length})
 	env.free()
 	if err != nil {

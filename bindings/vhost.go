@@ -59,7 +59,7 @@ func newVhostMap(b *runtime.Builder, args runtime.Args) (runtime.Action, error) 
 		if act == nil {
 			return nil
 		}
-		return act.Run(vr)
+		return vr.Tail(act)
 	}, inside...), nil
 }
 
@@ -107,6 +107,6 @@ func newVhostMapRegex(b *runtime.Builder, args runtime.Args) (runtime.Action, er
 		if act == nil {
 			return nil
 		}
-		return act.Run(vr)
+		return vr.Tail(act)
 	}, inside...), nil
 }

@@ -46,10 +46,20 @@ func (n *Node) Run(vr *VRequest) error {
 	if vr.trace != nil {
 		return vr.trace.run(n)
 	}
+	vr.mayPause, vr.mayPauseIn = vr.mayPauseIn == n, nil
 	if err := n.Act.Run(vr); err != nil {
-		return n.locate(err)
+		return n.leave(vr, err)
 	}
 	return nil
+}
+
+// leave is how an error passes the node.
+func (n *Node) leave(vr *VRequest, err error) error {
+	if err == errPaused {
+		vr.pushFrame(frame{node: n, captures: -1})
+		return err
+	}
+	return n.locate(err)
 }
 
 // locate gives an error the node's name and place unless it has one already.
@@ -99,9 +109,15 @@ func (e *StatusError) Unwrap() error { return e.Err }
 type List []Action
 
 // Run runs every action until one fails.
-func (l List) Run(vr *VRequest) error {
-	for _, a := range l {
-		if err := a.Run(vr); err != nil {
+func (l List) Run(vr *VRequest) error { return l.run(vr, 0, vr.mayPause) }
+
+func (l List) run(vr *VRequest, first int, mayPause bool) error {
+	for i := first; i < len(l); i++ {
+		vr.pass(mayPause, l[i])
+		if err := l[i].Run(vr); err != nil {
+			if err == errPaused && i+1 < len(l) {
+				vr.pushFrame(frame{list: l, next: i + 1, captures: -1})
+			}
 			return err
 		}
 	}
@@ -117,15 +133,25 @@ type When struct {
 
 // Run tests the condition and runs a branch.
 func (w *When) Run(vr *VRequest) error {
-	depth := len(vr.captures)
+	depth, mayPause := len(vr.captures), vr.mayPause
 	ok, err := w.Cond.Eval(vr)
 	if err == nil {
 		branch := w.branch(vr, ok)
 		if branch != nil {
+			vr.pass(mayPause, branch)
 			err = branch.Run(vr)
 		}
 	}
-	vr.captures = vr.captures[:depth]
+	return vr.dropCaptures(depth, err)
+}
+
+// dropCaptures ends the scope of captures; of a paused request it ends later.
+func (vr *VRequest) dropCaptures(depth int, err error) error {
+	if err == errPaused {
+		vr.pushFrame(frame{captures: depth})
+	} else {
+		vr.captures = vr.captures[:depth]
+	}
 	return err
 }
 

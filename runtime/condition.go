@@ -184,7 +184,7 @@ func testAny(c *Condition, vr *VRequest) (bool, error) {
 }
 
 func (m *manyConditions) testAny(vr *VRequest) (bool, error) {
-	c := m.index.start(vr)
+	c := m.index.start(vr, 0)
 	for i := c.rule(); i >= 0; i = c.rule() {
 		if ok, err := m.parts[i].Eval(vr); err != nil || ok {
 			return ok, err

@@ -30,8 +30,8 @@ type Exchange interface {
 // others go on meanwhile. It may be called any number of times.
 type Waiter interface{ Waits() }
 
-// waits tells the front end that the request is about to wait.
-func (vr *VRequest) waits() {
+// Waits tells the front end that the request is about to wait.
+func (vr *VRequest) Waits() {
 	if w, ok := vr.exchange.(Waiter); ok {
 		w.Waits()
 	}

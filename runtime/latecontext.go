@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// LateContext is [VRequest.Context] for actions that are about to wait, but seldom for long:
-// the client is watched only from when somebody asks for more than Err, which is nil until then.
+// LateContext is [VRequest.Context] for actions that seldom wait for long: the client is
+// watched only from when somebody asks for more than Err, which is nil until then.
 func (vr *VRequest) LateContext() context.Context {
-	vr.waits()
 	if vr.ctx != nil {
 		return vr.ctx
 	}

@@ -49,7 +49,7 @@ func (st *state) lock(vr *VRequest) {
 		begun = time.Now()
 	}
 	if !st.lockSoon() {
-		vr.waits()
+		vr.Waits()
 		st.mu.Lock()
 	}
 	if stats != nil {

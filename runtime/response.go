@@ -28,10 +28,17 @@ func (p *Program) handle(ex Exchange, trace *Trace) *Reply {
 	}
 	p.observers.begin(vr)
 	if err == nil {
+		if pauser, ok := ex.(Pauser); ok && trace == nil && pauser.CanPause() {
+			vr.mayPauseIn = p.root
+		}
 		err = vr.runSafely(p.root)
 	}
 	if trace != nil {
 		trace.finish()
+	}
+	if err == errPaused {
+		vr.reply = Reply{vr: vr}
+		return &vr.reply
 	}
 	if err != nil {
 		vr.fail(err)

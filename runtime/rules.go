@@ -145,8 +145,13 @@ func (v *variable) read(vr *VRequest) reading {
 // isAddress is false for the subject of a [RegexSet] as well, which is no variable.
 func (v *variable) isAddress() bool { return v.lvalue.def != nil && v.lvalue.def.kind == lvIP }
 
-func (x *index) start(vr *VRequest) cursor {
-	c := cursor{index: x, always: x.always}
+// start goes through the rules from first on.
+func (x *index) start(vr *VRequest, first int32) cursor {
+	c := cursor{index: x, always: x.always, next: first}
+	if first > 0 {
+		at, _ := slices.BinarySearch(c.always, first)
+		c.always = c.always[at:]
+	}
 	c.changed(vr)
 	c.ask()
 	return c
@@ -226,9 +231,17 @@ func (l *ruleList) Run(vr *VRequest) error {
 	if vr.trace != nil {
 		return l.actions.Run(vr) // the trace shows the rules that do not matter as well
 	}
-	c := l.index.start(vr)
+	return l.run(vr, 0, vr.mayPause)
+}
+
+func (l *ruleList) run(vr *VRequest, first int32, mayPause bool) error {
+	c := l.index.start(vr, first)
 	for rule := c.rule(); rule >= 0; rule = c.rule() {
+		vr.pass(mayPause, l.actions[rule])
 		if err := l.actions[rule].Run(vr); err != nil {
+			if err == errPaused {
+				vr.pushFrame(frame{rules: l, next: int(rule + 1), captures: -1})
+			}
 			return err
 		}
 		if c.changed(vr) {
@@ -313,13 +326,11 @@ func (c *ruleChain) Run(vr *VRequest) error {
 		return c.whens[0].Act.Run(vr)
 	}
 	depth := len(vr.captures)
-	err := c.run(vr)
-	vr.captures = vr.captures[:depth]
-	return err
+	return vr.dropCaptures(depth, c.run(vr, vr.mayPause))
 }
 
-func (c *ruleChain) run(vr *VRequest) error {
-	rules := c.index.start(vr)
+func (c *ruleChain) run(vr *VRequest, mayPause bool) error {
+	rules := c.index.start(vr, 0)
 	for rule := rules.rule(); rule >= 0; rule = rules.rule() {
 		n := c.whens[rule]
 		w := n.Act.(*When)
@@ -328,20 +339,21 @@ func (c *ruleChain) run(vr *VRequest) error {
 			return n.locate(err)
 		}
 		if ok {
-			return n.runBranch(vr, w.Then)
+			return n.runBranch(vr, mayPause, w.Then)
 		}
 	}
 	last := c.whens[len(c.whens)-1]
-	return last.runBranch(vr, last.Act.(*When).Else)
+	return last.runBranch(vr, mayPause, last.Act.(*When).Else)
 }
 
 // runBranch runs a branch of the when that n is.
-func (n *Node) runBranch(vr *VRequest, branch Action) error {
+func (n *Node) runBranch(vr *VRequest, mayPause bool, branch Action) error {
 	if branch == nil {
 		return nil
 	}
+	vr.pass(mayPause, branch)
 	if err := branch.Run(vr); err != nil {
-		return n.locate(err)
+		return n.leave(vr, err)
 	}
 	return nil
 }

@@ -231,7 +231,7 @@ func (st *state) suspend(c *call) {
 // Blocking runs f, which waits for something, without holding the lock of the Lua state
 // that is calling, so that other requests can use it meanwhile. Outside of Lua it just runs f.
 func (vr *VRequest) Blocking(f func()) {
-	vr.waits()
+	vr.Waits()
 	c := vr.running
 	if c == nil {
 		f()

@@ -45,10 +45,14 @@ type VRequest struct {
 	enters       int      // how many were run, and how often a function was woken
 	woken        bool     // see Wake
 	pins         []*pin
-	firstPin     pin          // usually the only one
-	pinSpace     [1]*pin      // the first memory of pins
-	handlerDepth int          // lua.handler files within each other
-	running      *call        // the Lua call that this request is in
+	firstPin     pin     // usually the only one
+	pinSpace     [1]*pin // the first memory of pins
+	handlerDepth int     // lua.handler files within each other
+	running      *call   // the Lua call that this request is in
+	mayPause     bool    // the action that runs may pause the request
+	mayPauseIn   *Node   // so may this one when it is run next
+	pause        pause
+	frames       []frame      // what those have to do still who ran the action that pauses; the innermost first
 	body         *requestBody // nil when there is none
 	parent       *VRequest    // of a subrequest
 	trace        *Trace       // nil unless somebody wants to know what happens
@@ -301,9 +305,9 @@ func (vr *VRequest) release() {
 	clear(head)
 	clear(resp)
 	clear(env)
-	captures, options, insert, kept := vr.captures[:0], vr.optionSpace, vr.insertHeader, vr.firstPin.memory
+	captures, options, frames, insert, kept := vr.captures[:0], vr.optionSpace, vr.frames[:0], vr.insertHeader, vr.firstPin.memory
 	*vr = VRequest{} // a literal with what stays in it would be made elsewhere and copied
-	vr.captures, vr.optionSpace, vr.insertHeader, vr.firstPin.memory = captures, options, insert, kept
+	vr.captures, vr.optionSpace, vr.frames, vr.insertHeader, vr.firstPin.memory = captures, options, frames, insert, kept
 	vr.Request.Header.fields, vr.Response.Header.fields, vr.Env.header.fields = head[:0], resp[:0], env[:0]
 	pool.Put(vr)
 }

@@ -19,7 +19,7 @@ func TestWaits(t *testing.T) {
 	for script, want := range map[string]bool{
 		`actions = respond "x"`: false,
 		`actions = { function(vr) vr:handle_direct(); vr.resp.status = 200 end }`: false,
-		`actions = late()`:     true,
+		`actions = saying()`:   true,
 		`actions = blocking()`: true,
 	} {
 		cfg := testConfig(&logBuffer{})
@@ -27,7 +27,7 @@ func TestWaits(t *testing.T) {
 			return runtime.ActionDef{Name: name, New: func(*runtime.Builder, runtime.Args) (runtime.Action, error) { return run, nil }}
 		}
 		cfg.Modules = append(cfg.Modules, &runtime.Module{Name: "waits", Actions: []runtime.ActionDef{
-			act("late", func(vr *runtime.VRequest) error { vr.LateContext(); return nil }),
+			act("saying", func(vr *runtime.VRequest) error { vr.Waits(); return nil }),
 			act("blocking", func(vr *runtime.VRequest) error { vr.Blocking(func() {}); return nil }),
 		}})
 		p, err := runtime.Load(writeScript(t, script), cfg)

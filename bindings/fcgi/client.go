@@ -81,13 +81,10 @@ func (c *Client) Do(ctx context.Context, r *Request, stderr func(line string)) (
 	}
 	defer out.free()
 
-	a := &answer{config: &c.config, ctx: ctx, isHead: out.isHead, left: -1}
-	a.lines.emit = stderr
-	if stderr == nil {
-		a.lines.emit = c.config.Stderr
-	}
-	for reuse := out.repeatable; ; {
-		cn, err := c.connect(ctx, reuse)
+	a := &answer{}
+	c.initAnswer(a, ctx, r, out, stderr)
+	for reuse := out.repeatable && !r.Fresh; ; {
+		cn, err := c.connect(ctx, r.Loop, reuse)
 		if err != nil {
 			a.unwatch()
 			return nil, err
@@ -111,6 +108,13 @@ func (c *Client) Do(ctx context.Context, r *Request, stderr func(line string)) (
 	}
 }
 
+func (c *Client) initAnswer(a *answer, ctx context.Context, r *Request, out *outgoing, stderr func(line string)) {
+	a.config, a.ctx, a.loop, a.isHead, a.left = &c.config, ctx, r.Loop, out.isHead, -1
+	if a.lines.emit = stderr; stderr == nil {
+		a.lines.emit = c.config.Stderr
+	}
+}
+
 // again says how to go on after an error.
 type again int
 
@@ -123,7 +127,7 @@ const (
 // connect returns a connection to send a request on. A request that may not be repeated
 // gets a new one, as a kept one may be closed by the backend at any moment; an idle one is
 // closed for it, as that may hold the worker that shall take the new one.
-func (c *Client) connect(ctx context.Context, reuse bool) (*conn, error) {
+func (c *Client) connect(ctx context.Context, loop upstream.Loop, reuse bool) (*conn, error) {
 	if c.pool != nil {
 		if reuse {
 			if cn := c.pool.Get(); cn != nil {
@@ -133,12 +137,16 @@ func (c *Client) connect(ctx context.Context, reuse bool) (*conn, error) {
 			c.pool.Yield()
 		}
 	}
+	if loop != nil {
+		loop.Waits()
+	}
 	return c.dial(ctx)
 }
 
 // exchange sends the request and reads the response head. With an error it says whether to
 // try again.
 func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (again, error) {
+	c.hold()
 	var asked upstream.Asked
 	if out.stream {
 		asked.Sent, asked.SendErr = c.Write(out.wire)
@@ -159,6 +167,11 @@ func (a *answer) exchange(c *conn, r *Request, out *outgoing, uploading *bool) (
 		*uploading = true
 		go c.upload.run()
 	}
+	return a.readAnswer(c, asked)
+}
+
+// readAnswer reads the response head, and the body when it is there.
+func (a *answer) readAnswer(c *conn, asked upstream.Asked) (again, error) {
 	h, err := head{}, asked.ReadErr
 	if err == nil {
 		h, err = a.readHead(c)

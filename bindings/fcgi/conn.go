@@ -45,18 +45,28 @@ func newConn(nc net.Conn, p *upstream.Pool[*conn], config *Config) *conn {
 
 // begin prepares the connection for one more request.
 func (c *conn) begin(a *answer) {
-	c.answered, c.broken, c.upload, c.answer = false, false, nil, a
+	c.answered, c.broken, c.upload, c.answer, c.Loop = false, false, nil, a, a.loop
+}
+
+// hold takes a read buffer.
+func (c *conn) hold() {
 	c.mem = readBuffers.Get().(*[readBuffer]byte)
 	c.records.buf = c.mem[:]
 }
 
-// release gives the read buffer back. The reading goroutine calls it when it is done.
-func (c *conn) release() {
+// letGo gives the read buffer back.
+func (c *conn) letGo() {
 	if c.mem != nil {
 		readBuffers.Put(c.mem)
 		c.mem = nil
 		c.records = recordReader{src: c}
 	}
+}
+
+// release ends the use of the connection. The reading goroutine calls it when it is done.
+func (c *conn) release() {
+	c.letGo()
+	c.Loop = nil
 }
 
 func (c *conn) close() { c.Net.Close() }

@@ -39,6 +39,10 @@ type Request struct {
 	// StdinDone, if not nil, is called once when Stdin will not be used again: before Do
 	// returns, or later from another goroutine, perhaps after the response body was closed.
 	StdinDone func()
+	// Fresh has the request go over a new connection.
+	Fresh bool
+	// Loop is what the caller runs in when others share its goroutine, else nil.
+	Loop upstream.Loop
 }
 
 // FromGofast takes the role, params and body of a gofast request over. The params named in

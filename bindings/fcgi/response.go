@@ -68,6 +68,7 @@ type answer struct {
 	config   *Config
 	ctx      context.Context
 	stop     func() bool // ends watching ctx; nil as long as that is not watched
+	loop     upstream.Loop
 
 	// conn is the connection while it belongs to this request. Who swaps it for nil
 	// decides what becomes of it; so it can be closed from outside at any time and never

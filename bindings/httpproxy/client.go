@@ -55,10 +55,11 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 		return nil, &Error{Proto: proto, Op: "request", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
 	}
 	defer w.free()
-	if !w.repeatable {
+	reuse := w.repeatable && !r.Fresh
+	if !reuse {
 		c.pool.Yield()
 	}
-	for w.repeatable {
+	for reuse {
 		cn := c.pool.Get()
 		if cn == nil {
 			break
@@ -71,6 +72,9 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 			break // it was sent once; a second time, it goes over a new connection
 		}
 	}
+	if r.Loop != nil {
+		r.Loop.Waits()
+	}
 	nc, err := c.config.Dial(ctx, proto, nil)
 	if err != nil {
 		return nil, err
@@ -81,7 +85,8 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 // attempt sends the request over cn, which it closes when that fails. ErrStale says that
 // nothing was sent because cn cannot be used.
 func (c *Client) attempt(ctx context.Context, cn *conn, r *Request, w *wire) (*Response, error) {
-	cn.begin(ctx)
+	cn.begin(ctx, r.Loop)
+	cn.hold()
 	if err := w.load(r); err != nil {
 		cn.drop()
 		return nil, &Error{Proto: proto, Op: "upload", Addr: c.config.Address, Kind: upstream.BadRequest, Err: err}
@@ -98,5 +103,5 @@ func (c *Client) attempt(ctx context.Context, cn *conn, r *Request, w *wire) (*R
 		cn.drop()
 		return nil, err
 	}
-	return a.respond(cn, r), nil
+	return a.respond(cn, r.Method, r.Trailers), nil
 }

@@ -51,18 +51,31 @@ func newConn(nc net.Conn, c *Client) *conn {
 }
 
 // begin prepares the connection for a request.
-func (cn *conn) begin(ctx context.Context) {
-	cn.mem = readBuffers.Get().(*[readBuffer]byte)
-	cn.r, cn.w = 0, 0
-	cn.ctx, cn.stop, cn.answered, cn.whole = ctx, nil, false, false
+func (cn *conn) begin(ctx context.Context, loop upstream.Loop) {
+	cn.ctx, cn.Loop, cn.stop, cn.answered, cn.whole = ctx, loop, nil, false, false
 	cn.progress.Store(noAnswer)
 	cn.uploadEnded.Store(nil)
 }
 
-// release gives the read buffer back. It reports whether there was nothing left in it.
+// hold takes a read buffer.
+func (cn *conn) hold() {
+	cn.mem = readBuffers.Get().(*[readBuffer]byte)
+	cn.r, cn.w = 0, 0
+}
+
+// letGo gives the read buffer back.
+func (cn *conn) letGo() {
+	if cn.mem != nil {
+		readBuffers.Put(cn.mem)
+		cn.mem = nil
+	}
+}
+
+// release ends the use of the connection. It reports whether there was nothing left to read in
+// the buffer.
 func (cn *conn) release() bool {
-	readBuffers.Put(cn.mem)
-	cn.mem = nil
+	cn.letGo()
+	cn.Loop = nil
 	return cn.r == cn.w
 }
 
@@ -157,7 +170,11 @@ func (cn *conn) Read(p []byte) (int, error) {
 
 // exchange sends a request that is complete in w and reads the head of the response.
 func (cn *conn) exchange(r *Request, w *wire, h *head) error {
-	a := cn.Ask(w.bytes, cn.mem[:])
+	return cn.answerOf(cn.Ask(w.bytes, cn.mem[:]), r.Upgrade, h)
+}
+
+// answerOf reads the head of the response of which the first bytes have come, or not.
+func (cn *conn) answerOf(a upstream.Asked, upgrade string, h *head) error {
 	if a.SendErr == upstream.ErrStale {
 		return a.SendErr
 	}
@@ -168,7 +185,7 @@ func (cn *conn) exchange(r *Request, w *wire, h *head) error {
 	cn.w, cn.answered = a.Read, a.Read > 0
 	err := a.ReadErr
 	if err == nil {
-		err = cn.readHead(r.Upgrade, h)
+		err = cn.readHead(upgrade, h)
 	}
 	if err != nil {
 		return cn.fault("head", err)

@@ -40,6 +40,10 @@ type Request struct {
 	// Upgrade is the protocol that the client asks to go over to (RFC 9110 section 7.8), ""
 	// for none. Such a request has no body.
 	Upgrade string
+	// Fresh has the request go over a new connection.
+	Fresh bool
+	// Loop is what the caller runs in when others share its goroutine, else nil.
+	Loop upstream.Loop
 }
 
 const (

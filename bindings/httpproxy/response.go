@@ -40,7 +40,7 @@ type answer struct {
 }
 
 // respond makes the response of the head that was read.
-func (a *answer) respond(cn *conn, r *Request) *Response {
+func (a *answer) respond(cn *conn, method string, trailers bool) *Response {
 	h := &a.head
 	a.Status, a.Header, a.Body = h.status, h.fields, http.NoBody
 	n := h.length
@@ -48,7 +48,7 @@ func (a *answer) respond(cn *conn, r *Request) *Response {
 	case h.status == http.StatusSwitchingProtocols:
 		a.Tunnel = newTunnel(cn, h.upgrade)
 		return &a.Response
-	case r.Method == http.MethodHead, h.status == http.StatusNoContent, h.status == http.StatusNotModified, n == 0:
+	case method == http.MethodHead, h.status == http.StatusNoContent, h.status == http.StatusNotModified, n == 0:
 	case 0 < n && n <= int64(cn.w-cn.r):
 		a.Data = append([]byte(nil), cn.buffered()[:n]...)
 		cn.r += int(n)
@@ -61,7 +61,7 @@ func (a *answer) respond(cn *conn, r *Request) *Response {
 		case n < 0:
 			a.body.keep = false
 		}
-		if h.chunked && r.Trailers {
+		if h.chunked && trailers {
 			a.body.trailer = newTrailer(h)
 			a.Trailer = a.body.trailer.all
 			if names := a.body.trailer.announced(h.trailer); names != "" {

@@ -23,6 +23,11 @@ type Conn struct {
 	// 0 and less mean no limit.
 	SendTimeout time.Duration
 
+	// Loop is what the request that uses the connection runs in; nil when that has a goroutine of
+	// its own.
+	Loop Loop
+
+	watched   Watched         // nil when Net is none
 	raw       syscall.RawConn // nil when Net has none
 	ask       asker
 	idleSince time.Time
@@ -37,6 +42,7 @@ const Moment = 10 * time.Millisecond
 // NewConn wraps a connection that was just made.
 func NewConn(nc net.Conn) Conn {
 	c := Conn{Net: nc}
+	c.watched, _ = nc.(Watched)
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
@@ -47,6 +53,7 @@ func (c *Conn) shared() *Conn { return c }
 
 // Read reads what comes next.
 func (c *Conn) Read(p []byte) (int, error) {
+	c.waits()
 	now := time.Now()
 	c.armRead(now)
 	n, err := c.Net.Read(p)
@@ -121,6 +128,11 @@ var ErrStale = errors.New("the backend has closed a kept connection")
 // reads what there is: the backend may have answered and left. On a kept connection it looks
 // first whether that is still open.
 func (c *Conn) Ask(request, p []byte) (a Asked) {
+	if c.Reused && c.watched != nil && !c.watched.Quiet() {
+		a.SendErr = ErrStale
+		return a
+	}
+	c.waits()
 	if c.raw == nil || !c.Reused {
 		a.Sent, a.SendErr = c.Write(request)
 		return c.answer(p, a)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -21,6 +22,8 @@ type conn struct {
 	out  writer
 	head head
 	body *body // nil without one
+
+	reply *runtime.Reply // of a request that is paused; else nil
 
 	begun    bool            // a part of a head has come
 	drained  bool            // the last read took all that there was
@@ -94,7 +97,25 @@ func (c *conn) answer() error {
 		c.body = newBody(c, &c.head)
 	}
 	c.finished = false
-	reply := c.srv.handle(c)
+	return c.deliver(c.srv.handle(c))
+}
+
+// resume goes on with a paused request; see [runtime.Reply.Resume].
+func (c *conn) resume(wait bool) error {
+	reply := c.reply
+	c.reply = nil
+	reply.Resume(wait)
+	return c.deliver(reply)
+}
+
+// deliver sends an answer when it is complete. Until then the request is left to the loops.
+func (c *conn) deliver(reply *runtime.Reply) error {
+	for wait := false; reply.Paused() != nil; wait = true {
+		if c.pause(reply) {
+			return errParked
+		}
+		reply.Resume(wait) // something has come already, or seems to have
+	}
 	ok := c.respond(reply)
 	c.finish(reply)
 	if ok && (c.body == nil || c.body.drain()) {
@@ -104,6 +125,26 @@ func (c *conn) answer() error {
 	}
 	return errLast
 }
+
+// pause leaves a session to the loop that watches what its request waits for. The caller must not
+// touch the session any more when it is true.
+func (c *conn) pause(reply *runtime.Reply) bool {
+	on, ok := reply.Paused().(watched)
+	if !ok {
+		return false
+	}
+	s := c.session
+	c.reply, s.conn = reply, c
+	if on.attach(s, since(time.Now().Add(pauseFor))) {
+		return true
+	}
+	c.reply, s.conn = nil, nil
+	return false
+}
+
+// pauseFor is how long a request is left to the loops. Then it gets a goroutine, which waits for
+// the backend within its limits and has the client watched.
+const pauseFor = 50 * time.Millisecond
 
 // finish ends what the program does for a request, once: the memory of the reply belongs to
 // another request then.
@@ -225,6 +266,7 @@ func (c *conn) room() []byte {
 
 // fill reads more from the connection behind what the buffer holds.
 func (c *conn) fill() error {
+	c.drained = false
 	n, err := c.rwc.Read(c.room())
 	c.w += n
 	if n > 0 {
@@ -244,6 +286,7 @@ func (c *conn) read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	c.drained = false // what is behind the body may have come with it
 	n, err := c.rwc.Read(p)
 	c.body.pace.Spend(time.Since(began), n)
 	return n, err
@@ -292,6 +335,17 @@ func (c *conn) Waits() {
 	}
 }
 
+// CanPause implements [runtime.Pauser].
+func (c *conn) CanPause() bool { return c.watched != nil }
+
+// Adopt implements [runtime.Pauser].
+func (c *conn) Adopt(nc net.Conn) net.Conn {
+	if c.watched == nil {
+		return nc
+	}
+	return c.watched.adopt(nc)
+}
+
 func (c *conn) Method() string                 { return c.head.method }
 func (c *conn) Target() string                 { return c.head.target }
 func (c *conn) Proto() string                  { return c.head.proto }
@@ -315,4 +369,7 @@ func (c *conn) EachHeader(f func(name, value string)) {
 	}
 }
 
-var _ runtime.Exchange = (*conn)(nil)
+var (
+	_ runtime.Exchange = (*conn)(nil)
+	_ runtime.Pauser   = (*conn)(nil)
+)

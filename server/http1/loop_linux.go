@@ -2,6 +2,7 @@ package http1
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,9 +35,25 @@ type loop struct {
 	rests    bool      // it waits, or has just done so
 	sessions [64]*session
 
-	mu      sync.Mutex
-	sockets []*socket // by descriptor
-	closed  bool
+	mu       sync.Mutex
+	sockets  []*socket // by descriptor
+	backends []*socket // those among them that a request can be paused for
+	looked   []*socket // the memory of the guard for them
+	serial   int32     // of the last socket; an event may be older than the socket that has its descriptor now
+	closed   bool
+}
+
+// turn is one session served by a loop.
+type turn struct {
+	loop   *loop
+	number uint64
+}
+
+// pass has the loop go on in another goroutine, if the turn is not over yet.
+func (t turn) pass() {
+	if t.loop != nil {
+		t.loop.pass(t.number)
+	}
 }
 
 // restAfter is how long a loop goes on without waiting: only when goroutines wait does the
@@ -65,7 +82,7 @@ func (l *loop) open() (err error) {
 		return os.NewSyscallError("eventfd2", errno)
 	}
 	l.bell = int(bell)
-	if err = l.watch(l.bell); err != nil {
+	if err = l.control(syscall.EPOLL_CTL_ADD, l.bell, 0, allEdges); err != nil {
 		return err
 	}
 	l.poll = l.look
@@ -73,11 +90,16 @@ func (l *loop) open() (err error) {
 	return err
 }
 
-// close ends the loop; sockets that are still open hear nothing any more.
+// close ends the loop. Sockets that are still open would hear nothing any more, so they are
+// closed too.
 func (l *loop) close() {
 	l.mu.Lock()
 	l.closed = true
+	left := slices.DeleteFunc(slices.Clone(l.sockets), func(s *socket) bool { return s == nil })
 	l.mu.Unlock()
+	for _, s := range left {
+		s.cut()
+	}
 	if l.epoll != nil {
 		l.epoll.Close()
 	} else if l.fd >= 0 {
@@ -88,26 +110,41 @@ func (l *loop) close() {
 	}
 }
 
-func (l *loop) watch(fd int) error {
+// What is heard of a descriptor, each time that it changes.
+const (
+	inEdges  = syscall.EPOLLIN | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
+	allEdges = inEdges | syscall.EPOLLOUT
+)
+
+// watch begins to hear of a socket.
+func (l *loop) watch(s *socket, edges uint32) error {
+	return l.control(syscall.EPOLL_CTL_ADD, s.fd, s.serial, edges)
+}
+
+// listen hears other things of it from now on, among them what is so already.
+func (l *loop) listen(s *socket, edges uint32) error {
+	return l.control(syscall.EPOLL_CTL_MOD, s.fd, s.serial, edges)
+}
+
+func (l *loop) control(op, fd int, serial int32, edges uint32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return os.ErrClosed
 	}
-	const edges = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
-	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: edges, Fd: int32(fd)}))
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(l.fd, op, fd, &syscall.EpollEvent{Events: edges, Fd: int32(fd), Pad: serial}))
 }
 
-// add makes a socket of a descriptor.
-func (l *loop) add(fd int) *socket {
-	s := newSocket(l, fd)
+// enter makes a socket known by its descriptor.
+func (l *loop) enter(s *socket) {
 	l.mu.Lock()
-	for len(l.sockets) <= fd {
+	defer l.mu.Unlock()
+	l.serial++
+	s.serial = l.serial
+	for len(l.sockets) <= s.fd {
 		l.sockets = append(l.sockets, nil)
 	}
-	l.sockets[fd] = s
-	l.mu.Unlock()
-	return s
+	l.sockets[s.fd] = s
 }
 
 func (l *loop) remove(s *socket) {
@@ -117,17 +154,17 @@ func (l *loop) remove(s *socket) {
 }
 
 // run has the loop, from a turn on, until it is passed on or closed.
-func (l *loop) run(turn uint64) {
+func (l *loop) run(number uint64) {
 	for {
 		s := l.nextSession()
 		if s == nil {
 			return
 		}
-		turn += 2
-		l.turn.Store(turn | 1)
-		s.watched.(*socket).turn = turn
+		number += 2
+		l.turn.Store(number | 1)
+		s.watched.(*socket).turn = turn{l, number}
 		s.proceed()
-		if !l.turn.CompareAndSwap(turn|1, turn) {
+		if !l.turn.CompareAndSwap(number|1, number) {
 			return
 		}
 	}
@@ -164,8 +201,11 @@ func (l *loop) gather() {
 	var sockets [len(l.events)]*socket
 	l.mu.Lock()
 	for i, e := range l.events[:l.got] {
-		if int(e.Fd) < len(l.sockets) { // not the bell
-			sockets[i] = l.sockets[e.Fd]
+		if int(e.Fd) >= len(l.sockets) {
+			continue // the bell
+		}
+		if s := l.sockets[e.Fd]; s != nil && s.serial == e.Pad {
+			sockets[i] = s
 		}
 	}
 	l.mu.Unlock()

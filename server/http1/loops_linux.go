@@ -45,8 +45,13 @@ func newLoops() (*loops, error) {
 
 // add makes a socket of a descriptor, for one loop after the other.
 func (p *loops) add(fd int) *socket {
-	return p.all[int(p.last.Add(1))%len(p.all)].add(fd)
+	s := newSocket(p.turnOf(), fd)
+	s.loop.enter(s)
+	return s
 }
+
+// turnOf returns the loop whose turn it is to get a socket.
+func (p *loops) turnOf() *loop { return p.all[int(p.last.Add(1))%len(p.all)] }
 
 // close ends the loops. The sockets are closed already.
 func (p *loops) close() {
@@ -100,11 +105,16 @@ func (p *loops) employ(j job) {
 // two of them does not keep the other connections of its loop waiting.
 const guardEvery = 2 * time.Millisecond
 
-// guard passes the loops on whose turn takes too long. It sleeps while all of them wait.
+// guard passes the loops on whose turn takes too long, and ends the pauses that do. It sleeps
+// while all of them wait for clients.
 func (p *loops) guard() {
 	seen := make([]uint64, len(p.all))
-	for quiet := 0; !p.ended(); {
-		if p.look(seen) {
+	waits := false
+	for quiet, n := 0, 0; !p.ended(); n++ {
+		if n%8 == 0 {
+			waits = p.overdue()
+		}
+		if p.look(seen) || waits {
 			quiet = 0
 			p.asleep.Store(false)
 		}
@@ -131,6 +141,13 @@ func (p *loops) look(seen []uint64) (busy bool) {
 		seen[i] = turn
 	}
 	return busy
+}
+
+func (p *loops) overdue() (waits bool) {
+	for _, l := range p.all {
+		waits = l.overdue() || waits
+	}
+	return waits
 }
 
 func (p *loops) ended() bool {

@@ -53,6 +53,8 @@ type watched interface {
 	detach() bool // takes it back; false when somebody else has it
 	cut()         // closes it under whoever uses it
 	yield()       // has the loop go on without this goroutine, which is about to wait
+	// adopt returns a connection to a backend as one that loops watch, or as it is
+	adopt(nc net.Conn) net.Conn
 }
 
 var (
@@ -84,12 +86,14 @@ func (s *session) serve() {
 // proceed answers the requests of a watched session that have come, and leaves it to the loop
 // again. It does not wait for more.
 func (s *session) proceed() {
-	if !s.watched.use() {
+	c := s.conn
+	paused := c != nil && c.reply != nil // that is to be ended also for a client that is gone
+	if s.watched.use() {
+		defer s.watched.unuse()
+	} else if !paused {
 		s.close()
 		return
 	}
-	defer s.watched.unuse()
-	c := s.conn
 	if c == nil {
 		c = newConn(s)
 	}
@@ -98,8 +102,17 @@ func (s *session) proceed() {
 		s.end(c, errLast)
 		return
 	}
+	if paused {
+		s.goOn(c, c.resume(false))
+		return
+	}
 	c.drained = false
-	for err := error(nil); ; {
+	s.goOn(c, nil)
+}
+
+// goOn answers the requests that have come, unless err says that there are no more.
+func (s *session) goOn(c *conn, err error) {
+	for err == nil {
 		var ok bool
 		switch ok, err = c.takeHead(); {
 		case err != nil:
@@ -110,18 +123,23 @@ func (s *session) proceed() {
 				err = c.park()
 			}
 		}
-		if err == errParked {
-			return
-		}
-		if err != nil {
-			s.end(c, err)
-			return
-		}
+	}
+	if err != errParked {
+		s.end(c, err)
 	}
 }
 
-// late ends a watched session that has waited for too long. It has a goroutine of its own.
+// late ends a watched session that has waited for too long; a paused request goes on instead,
+// and waits by itself. It has a goroutine of its own.
 func (s *session) late() {
+	if c := s.conn; c != nil && c.reply != nil {
+		if s.watched.use() {
+			defer s.watched.unuse()
+		}
+		defer s.recovered(c)
+		s.goOn(c, c.resume(true))
+		return
+	}
 	if s.conn == nil || s.lingering || !s.watched.use() {
 		s.close()
 		return

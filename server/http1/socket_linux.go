@@ -18,15 +18,18 @@ import (
 // it as any net.Conn: where it would block they wait for the loop to tell them, which only
 // then learns that it has to go on without the goroutine that it runs in.
 type socket struct {
-	fd   int
-	loop *loop
+	fd     int
+	loop   *loop
+	serial int32 // tells sockets apart that have the same descriptor one after another
 
-	closed atomic.Bool
-	users  atomic.Int32 // who may use fd: one as long as it is not closed, and each call
-	turn   uint64       // of the loop, when it began to serve this socket
+	closed  atomic.Bool
+	users   atomic.Int32 // who may use fd: one as long as it is not closed, and each call
+	backend bool         // it was connected, not accepted
+	turn    turn         // in which the session is, when it is that of a client
 
 	mu         sync.Mutex
 	registered bool     // the loop hears of it
+	noOut      bool     // the loop does not hear of room to write
 	hup        bool     // the client sends nothing more: a read finds the end
 	attached   *session // nothing runs for it; the loop calls it
 	in, out    side
@@ -63,6 +66,9 @@ func (s *socket) use() bool {
 
 func (s *socket) unuse() {
 	if s.users.Add(-1) == 0 {
+		if s.backend {
+			s.loop.forget(s)
+		}
 		s.loop.remove(s)
 		syscall.Close(s.fd)
 	}
@@ -80,8 +86,17 @@ func (s *socket) Close() error {
 		}
 		d.wakeAll()
 	}
+	waits := s.attached
+	if s.backend {
+		s.attached = nil
+	} else {
+		waits = nil // who closes a client's connection has its session
+	}
 	s.mu.Unlock()
 	s.unuse()
+	if waits != nil {
+		go waits.late()
+	}
 	return nil
 }
 
@@ -262,6 +277,11 @@ func (s *socket) await(d *side) error {
 			d.wake = sync.NewCond(&s.mu)
 		}
 		s.register()
+		if s.noOut && d == &s.out {
+			if s.noOut = false; s.loop.listen(s, allEdges) != nil {
+				return net.ErrClosed
+			}
+		}
 		s.setTimer(d)
 		d.wake.Wait()
 	}
@@ -277,7 +297,7 @@ func (d *side) wakeAll() {
 // earlier is left alone: it is set again when it ends, so that a deadline that moves on with
 // each request costs nothing.
 func (s *socket) setTimer(d *side) {
-	if d.deadline == never || d.set != never && d.set <= d.deadline {
+	if d.deadline == never || d.set != never && d.set <= d.deadline || s.closed.Load() {
 		return
 	}
 	d.set = d.deadline
@@ -318,7 +338,9 @@ func (s *socket) attach(to *session, deadline moment) bool {
 	}
 	s.in.deadline = deadline
 	s.attached = to
-	s.setTimer(&s.in)
+	if !s.backend { // those are looked after by the guard
+		s.setTimer(&s.in)
+	}
 	s.register()
 	return true
 }
@@ -329,7 +351,7 @@ func (s *socket) register() {
 		return
 	}
 	s.registered = true
-	if s.loop.watch(s.fd) != nil {
+	if s.loop.watch(s, allEdges) != nil {
 		syscall.Shutdown(s.fd, syscall.SHUT_RDWR) // nobody would hear of it
 		s.hup = true
 	}
@@ -367,7 +389,7 @@ func (s *socket) happened(events uint32) *session {
 }
 
 // yield has the loop go on in another goroutine, when it runs in that of the caller.
-func (s *socket) yield() { s.loop.pass(s.turn) }
+func (s *socket) yield() { s.turn.pass() }
 
 // CloseWrite says that nothing more is written.
 func (s *socket) CloseWrite() error {

@@ -1,0 +1,85 @@
+package fcgi
+
+import (
+	"context"
+	"net"
+
+	"luaserve/bindings/upstream"
+)
+
+// Pending is a request that was sent and whose answer nobody waits for yet. One goroutine at a
+// time may use it.
+type Pending struct{ answer answer }
+
+// Start sends a request over a kept connection that r.Loop watches. It is [Client.Do] up to the
+// answer, without waiting. Nil says that this cannot be done for the request, or not now: Do has
+// to be called, with the same arguments.
+func (c *Client) Start(ctx context.Context, r *Request, stderr func(line string)) *Pending {
+	if c.pool == nil || r.Stdin != nil || r.check(ctx, c.config.Address) != nil {
+		return nil
+	}
+	out, err := encode(r, true, c.config.Address)
+	if err != nil {
+		return nil
+	}
+	defer out.free()
+	if out.repeatable {
+		if cn := c.send(r, out); cn != nil {
+			p := &Pending{}
+			c.initAnswer(&p.answer, ctx, r, out, stderr)
+			cn.begin(&p.answer)
+			p.answer.conn.Store(cn)
+			return p
+		}
+	}
+	return nil
+}
+
+// send returns the kept connection over which it has sent a request.
+func (c *Client) send(r *Request, out *outgoing) *conn {
+	for {
+		cn := c.pool.Get()
+		if cn == nil {
+			return nil
+		}
+		if !cn.Adopt(r.Loop) {
+			c.pool.Put(cn)
+			return nil
+		}
+		err := cn.Send(out.wire)
+		if err == nil {
+			return cn
+		}
+		cn.close()
+		if err != upstream.ErrStale {
+			return nil
+		}
+	}
+}
+
+// On is the connection on which the answer comes.
+func (p *Pending) On() net.Conn { return p.answer.conn.Load().Net }
+
+// Resume goes on with what [Client.Do] does when something has come, or with wait at any time.
+// With again nothing had come. After [upstream.ErrStale] the request has to be sent again, with
+// Fresh set, by Do.
+func (p *Pending) Resume(wait bool) (resp *Response, again bool, err error) {
+	cn := p.answer.conn.Load()
+	cn.hold()
+	asked := upstream.Asked{Sent: 1} // all of it, which is more than nothing
+	if asked.Read, again, asked.ReadErr = cn.Receive(cn.records.buf, wait); again {
+		cn.letGo()
+		return nil, true, nil
+	}
+	cn.records.w = asked.Read
+	cn.took(asked.Read)
+	next, err := p.answer.readAnswer(cn, asked)
+	if err == nil {
+		return &p.answer.response, false, nil
+	}
+	p.answer.unwatch()
+	if next != no {
+		err = upstream.ErrStale
+	}
+	return nil, false, err
+}

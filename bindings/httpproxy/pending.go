@@ -1,0 +1,84 @@
+package httpproxy
+
+import (
+	"context"
+	"net"
+
+	"luaserve/bindings/upstream"
+)
+
+// Pending is a request that was sent and whose answer nobody waits for yet. One goroutine at a
+// time may use it.
+type Pending struct {
+	conn     *conn
+	method   string
+	trailers bool
+	answer   answer
+}
+
+// Start sends a request over a kept connection that r.Loop watches. It is [Client.Do] up to the
+// answer, without waiting. Nil says that this cannot be done for the request, or not now: Do has
+// to be called, with the same arguments.
+func (c *Client) Start(ctx context.Context, r *Request) *Pending {
+	if r.Length != 0 || !upstream.Idempotent(r.Method) || r.Upgrade != "" {
+		return nil
+	}
+	w, err := newWire(r, !c.config.Keeps())
+	if err != nil {
+		return nil
+	}
+	defer w.free()
+	cn := c.send(r, w)
+	if cn == nil {
+		return nil
+	}
+	cn.begin(ctx, r.Loop)
+	p := &Pending{conn: cn, method: r.Method, trailers: r.Trailers}
+	p.answer.head.fields = p.answer.fields[:0]
+	return p
+}
+
+// send returns the kept connection over which it has sent a request.
+func (c *Client) send(r *Request, w *wire) *conn {
+	for {
+		cn := c.pool.Get()
+		if cn == nil {
+			return nil
+		}
+		if !cn.Adopt(r.Loop) {
+			c.pool.Put(cn)
+			return nil
+		}
+		err := cn.Send(w.bytes)
+		if err == nil {
+			return cn
+		}
+		cn.Net.Close()
+		if err != upstream.ErrStale {
+			return nil
+		}
+	}
+}
+
+// On is the connection on which the answer comes.
+func (p *Pending) On() net.Conn { return p.conn.Net }
+
+// Resume goes on with what [Client.Do] does when something has come, or with wait at any time.
+// With again nothing had come. After [upstream.ErrStale] the request has to be sent again, with
+// Fresh set, by Do.
+func (p *Pending) Resume(wait bool) (resp *Response, again bool, err error) {
+	cn := p.conn
+	cn.hold()
+	asked := upstream.Asked{Sent: 1} // all of it, which is more than nothing
+	if asked.Read, again, asked.ReadErr = cn.Receive(cn.mem[:], wait); again {
+		cn.letGo()
+		return nil, true, nil
+	}
+	if err = cn.answerOf(asked, "", &p.answer.head); err == nil {
+		return p.answer.respond(cn, p.method, p.trailers), false, nil
+	}
+	if cn.drop(); cn.wasStale(err) {
+		err = upstream.ErrStale
+	}
+	return nil, false, err
+}
