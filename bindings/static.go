@@ -23,7 +23,7 @@ func staticModule() *runtime.Module {
 		Setups: []runtime.Setup{
 			{Name: "stat_cache.ttl", Run: setupStatCacheTTL,
 				Doc: "Sets how long it is remembered whether a file exists and what it is, for the conditions physical.* and for docroot, index and pathinfo. " +
-					"0, the default here, remembers nothing beyond the request. A file that is sent is always looked at anew: also a short one, which may be sent from memory.",
+					"0, the default here, remembers nothing beyond the request. What is sent does not depend on it: the action static sends no file that has changed before the request.",
 				Example: "setup.stat_cache.ttl(10)",
 				Params:  []runtime.Param{{Name: "ttl", Type: runtime.TNumber, Doc: "seconds"}}},
 		},
@@ -32,7 +32,10 @@ func staticModule() *runtime.Module {
 				Doc: "Answers GET and HEAD with the file that the URL is mapped to. " +
 					"It does nothing when the request is handled already, when there is no docroot or alias, and for directories. " +
 					"Otherwise it claims the request: 405 for other methods, 404 for what does not exist, " +
-					"403 for what may not be read, is no regular file, lies outside of the document root behind a symbolic link, or is excluded.",
+					"403 for what may not be read, is no regular file, lies outside of the document root behind a symbolic link, or is excluded. " +
+					"Files that are asked for again are kept, short ones in memory and long ones open, and on Linux watched with everything that leads to them: " +
+					"the next request sees a change. What makes no event (a write through mmap, a mount) is seen within a second; on network file systems " +
+					"each request looks at the file, as it does where the system watches nothing more (fs.inotify.max_user_watches).",
 				Example: `actions = { docroot "/var/www", index "index.html", static() }`},
 			{Name: "static_no_fail", New: newStatic(true),
 				Doc:     "Does what static does where there is a file to send, and otherwise leaves the request to the actions behind it.",

@@ -137,6 +137,25 @@ func TestFileWatchIsBounded(t *testing.T) {
 	}
 }
 
+// A file system in memory has events as well.
+func TestFileWatchInMemory(t *testing.T) {
+	dir, err := os.MkdirTemp("/dev/shm", "")
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := newTestWatch(t)
+	write(t, dir+"/f", "one")
+	tr, err := w.follow(dir + "/f")
+	if err != nil || !w.unchanged(tr) {
+		t.Fatal(err)
+	}
+	write(t, dir+"/f", "two")
+	if w.unchanged(tr) {
+		t.Error("a change does not show")
+	}
+}
+
 // When events are lost, everything may have changed.
 func TestFileWatchOverflow(t *testing.T) {
 	w, dir := newTestWatch(t), t.TempDir()

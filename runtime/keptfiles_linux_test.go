@@ -263,8 +263,8 @@ func TestKeptDescriptorsAreBounded(t *testing.T) {
 	}
 	unused()
 	s.sweep()
-	if n := openFiles(t, dir); n != 0 {
-		t.Errorf("%d descriptors that nobody uses", n)
+	if n := openFiles(t, dir); n != 0 || len(s.watch.nodes) != 0 {
+		t.Errorf("%d descriptors that nobody uses, %d nodes that are watched", n, len(s.watch.nodes))
 	}
 	for range 3 {
 		s.send(dir, last)
