@@ -89,6 +89,9 @@ func (p *Physical) Kept() *KeptFile {
 		return f
 	case watched:
 		if s.lookAt(p.Path, f) {
+			if f.file != nil {
+				f.file.quick.Store(false) // its pages may have gone
+			}
 			return f
 		}
 		f.Done()
@@ -192,7 +195,7 @@ func (p *Physical) openSame(f *KeptFile) (*SharedFile, error) {
 	}
 	var shared *SharedFile
 	if err == nil {
-		shared, err = newSharedFile(file)
+		shared, err = newSharedFile(file, info.Size())
 	}
 	if err != nil {
 		file.Close()

@@ -311,6 +311,32 @@ func TestKeptFilesGiveRemovedOnesBack(t *testing.T) {
 	}
 }
 
+// A file is sent without the scheduler's knowledge only after all of it was there at once.
+func TestKeptFilesThatAreQuick(t *testing.T) {
+	dir, s := t.TempDir(), newKeptFiles(t, true)
+	for name, size := range map[string]int64{"f": shortBytes + 1, "large": quickBytes + 1} {
+		write(t, dir+"/"+name, strings.Repeat("x", int(size)))
+		for range 3 {
+			s.send(dir, dir+"/"+name)
+		}
+		kept := s.files[fileKey{dir, dir + "/" + name}]
+		f := SentFile{kept.file.file, kept.file}
+		f.Took(size-1, 0)
+		f.Took(size, quickTime)
+		if f.WasQuick() {
+			t.Errorf("%s is quick, of which a part was sent, or slowly", name)
+		}
+		f.Took(size, quickTime-1)
+		if quick := name == "f"; f.WasQuick() != quick {
+			t.Errorf("%s is quick: %v, want %v", name, !quick, quick)
+		}
+		kept.looked.Add(-int64(lookAgain))
+		if s.send(dir, dir+"/"+name); f.WasQuick() {
+			t.Errorf("%s is still quick a second later", name)
+		}
+	}
+}
+
 func (s *keptFiles) isOpen(path string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -3,6 +3,7 @@ package runtime
 import (
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // SharedFile is an open file that several answers send parts of at the same time. It is closed
@@ -11,11 +12,19 @@ type SharedFile struct {
 	file  *os.File
 	fd    int
 	users atomic.Int32
+	size  int64
+	quick atomic.Bool // see SentFile.WasQuick
 }
 
+// Of a short file that could be sent at once all is in memory, and stays there for a moment.
+const (
+	quickBytes = 256 << 10
+	quickTime  = time.Millisecond
+)
+
 // newSharedFile takes over f, for one user.
-func newSharedFile(f *os.File) (*SharedFile, error) {
-	s := &SharedFile{file: f}
+func newSharedFile(f *os.File, size int64) (*SharedFile, error) {
+	s := &SharedFile{file: f, size: size}
 	raw, err := f.SyscallConn()
 	if err == nil {
 		err = raw.Control(func(fd uintptr) { s.fd = int(fd) })
@@ -49,4 +58,15 @@ func (f SentFile) Shared() (fd int, ok bool) {
 		return -1, false
 	}
 	return f.shared.fd, true
+}
+
+// WasQuick reports whether sending all of a shared file was quick within the last second, so
+// that a part of it is not going to wait for a disk.
+func (f SentFile) WasQuick() bool { return f.shared.quick.Load() }
+
+// Took notes how long it took to send n bytes of a shared file.
+func (f SentFile) Took(n int64, long time.Duration) {
+	if n == f.shared.size && n <= quickBytes && long < quickTime {
+		f.shared.quick.Store(true)
+	}
 }

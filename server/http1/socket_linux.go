@@ -200,24 +200,35 @@ func (s *socket) sendFile(f runtime.SentFile, off, n int64) (sent int64, err err
 		return 0, s.opError("sendfile", err)
 	}
 	if from, ok := f.Shared(); ok {
-		sent, err = s.sendFrom(from, off, n)
+		quick, began := f.WasQuick(), time.Now()
+		sent, err = s.sendFrom(from, off, n, quick)
+		if !quick && err == nil {
+			f.Took(sent, time.Since(began))
+		}
 		return sent, s.opError("sendfile", err)
 	}
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	controlErr := raw.Control(func(from uintptr) { sent, err = s.sendFrom(int(from), off, n) })
+	controlErr := raw.Control(func(from uintptr) { sent, err = s.sendFrom(int(from), off, n, false) })
 	if err == nil {
 		err = controlErr
 	}
 	return sent, s.opError("sendfile", err)
 }
 
-// sendFrom is sendFile for a descriptor that stays open meanwhile.
-func (s *socket) sendFrom(from int, off, n int64) (sent int64, err error) {
+// sendFrom is sendFile for a descriptor that stays open meanwhile. Where it is quick the
+// scheduler need not know of the call: else it may find this thread in it, and wake another one.
+func (s *socket) sendFrom(from int, off, n int64, quick bool) (sent int64, err error) {
 	for sent < n {
-		k, err := syscall.Sendfile(s.fd, from, &off, int(n-sent))
+		var k int
+		var err error
+		if quick {
+			k, err = quickSendfile(s.fd, from, &off, int(n-sent))
+		} else {
+			k, err = syscall.Sendfile(s.fd, from, &off, int(n-sent))
+		}
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
@@ -233,6 +244,14 @@ func (s *socket) sendFrom(from int, off, n int64) (sent int64, err error) {
 		}
 	}
 	return sent, nil
+}
+
+func quickSendfile(to, from int, off *int64, n int) (int, error) {
+	k, _, errno := syscall.RawSyscall6(syscall.SYS_SENDFILE, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(off)), uintptr(n), 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(k), nil
 }
 
 func (s *socket) opError(op string, err error) error {
