@@ -55,7 +55,7 @@ func (n *Node) Run(vr *VRequest) error {
 
 // leave is how an error passes the node.
 func (n *Node) leave(vr *VRequest, err error) error {
-	if err == errPaused {
+	if isPaused(err) {
 		vr.pushFrame(frame{node: n, captures: -1})
 		return err
 	}
@@ -115,7 +115,7 @@ func (l List) run(vr *VRequest, first int, mayPause bool) error {
 	for i := first; i < len(l); i++ {
 		vr.pass(mayPause, l[i])
 		if err := l[i].Run(vr); err != nil {
-			if err == errPaused && i+1 < len(l) {
+			if isPaused(err) && i+1 < len(l) {
 				vr.pushFrame(frame{list: l, next: i + 1, captures: -1})
 			}
 			return err
@@ -147,7 +147,7 @@ func (w *When) Run(vr *VRequest) error {
 
 // dropCaptures ends the scope of captures; of a paused request it ends later.
 func (vr *VRequest) dropCaptures(depth int, err error) error {
-	if err == errPaused {
+	if isPaused(err) {
 		vr.pushFrame(frame{captures: depth})
 	} else {
 		vr.captures = vr.captures[:depth]

@@ -36,7 +36,10 @@ type paused struct{}
 
 func (paused) Error() string { return "the request was paused where it cannot be" }
 
-var errPaused error = paused{}
+func isPaused(err error) bool {
+	_, is := err.(paused) // nobody wraps it
+	return is
+}
 
 // MayPause reports whether the action that runs may pause the request. It is to be asked before
 // the action runs others.
@@ -46,7 +49,7 @@ func (vr *VRequest) MayPause() bool { return vr.mayPause }
 // returned, and then go on with the rest of the action, which returns the error at once.
 func (vr *VRequest) Pause(on net.Conn, then Resumer) error {
 	vr.pause = pause{on, then}
-	return errPaused
+	return paused{}
 }
 
 // Adopt returns the connection to a backend in a form for which requests can pause, if there is
@@ -110,12 +113,12 @@ func (vr *VRequest) resume(wait bool) (err error) {
 	}()
 	frames, then := vr.frames, vr.pause.then
 	vr.pause = pause{}
-	if err = then.Resume(vr, wait); err == errPaused {
+	if err = then.Resume(vr, wait); isPaused(err) {
 		return err
 	}
 	vr.frames = nil // those who pause now push theirs before what is left of frames
 	for i := range frames {
-		if err = frames[i].proceed(vr, err); err == errPaused {
+		if err = frames[i].proceed(vr, err); isPaused(err) {
 			vr.frames = append(vr.frames, frames[i+1:]...)
 			return err
 		}
@@ -142,7 +145,7 @@ func (r *Reply) Paused() net.Conn {
 func (r *Reply) Resume(wait bool) {
 	vr, closed := r.vr, r.closed
 	err := vr.resume(wait)
-	if err == errPaused {
+	if isPaused(err) {
 		return
 	}
 	if err != nil {

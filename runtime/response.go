@@ -36,7 +36,7 @@ func (p *Program) handle(ex Exchange, trace *Trace) *Reply {
 	if trace != nil {
 		trace.finish()
 	}
-	if err == errPaused {
+	if isPaused(err) {
 		vr.reply = Reply{vr: vr}
 		return &vr.reply
 	}

@@ -239,7 +239,7 @@ func (l *ruleList) run(vr *VRequest, first int32, mayPause bool) error {
 	for rule := c.rule(); rule >= 0; rule = c.rule() {
 		vr.pass(mayPause, l.actions[rule])
 		if err := l.actions[rule].Run(vr); err != nil {
-			if err == errPaused {
+			if isPaused(err) {
 				vr.pushFrame(frame{rules: l, next: int(rule + 1), captures: -1})
 			}
 			return err
