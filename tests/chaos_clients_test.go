@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -76,6 +77,7 @@ var visits = []visit{
 	{"proxy upload", func(c *crowd, client *http.Client) (int, error) { return c.upload(client, "/http") }, noBackend},
 	{"Lua error", func(c *crowd, client *http.Client) (int, error) { return c.get(client, "/fails", nil) }, []int{500}},
 	{"slow", slowVisit, noFile},
+	{"reads slowly", func(c *crowd, _ *http.Client) (int, error) { return c.readSlowly(0) }, append([]int{500}, noBackend...)},
 	{"leaves", leavingVisit, noFile},
 	{"garbage", garbageVisit, nil},
 }
@@ -268,6 +270,38 @@ func slowVisit(c *crowd, _ *http.Client) (int, error) {
 		}
 		return parseWhole(all, content(1, fileSizes[1]))
 	})
+}
+
+// readSlowly takes much of an answer a little at a time, from a file or a backend, so that the
+// server has to wait; once it takes nothing for a while. For longer than write_timeout it is cut off.
+func (c *crowd) readSlowly(rest time.Duration) (int, error) {
+	seed, n := rand.IntN(1000), 3_000_000+rand.IntN(200_000)
+	path, want := "/file2", content(2, fileSizes[2])
+	if kind := rand.IntN(3); kind > 0 {
+		path, want = fmt.Sprintf("%s?seed=%d&n=%d", []string{"/fcgi", "/http"}[kind-1], seed, n), content(seed, n)
+	}
+	return c.talk(func(conn net.Conn) (int, error) {
+		conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path)
+		resp, err := http.ReadResponse(bufio.NewReaderSize(sippingConn{conn}, 32<<10), nil)
+		if err != nil {
+			return 0, err
+		}
+		time.Sleep(rest)
+		got, err := io.ReadAll(resp.Body)
+		if err == nil && resp.StatusCode == 200 && !bytes.Equal(got, want) {
+			err = errWrong{fmt.Sprintf("%s: a complete answer of %d bytes is not the %d that it should be: %s", path, len(got), len(want), whereWrong(got))}
+		}
+		return resp.StatusCode, err
+	})
+}
+
+// sippingConn reads a little at a time.
+type sippingConn struct{ net.Conn }
+
+func (r sippingConn) Read(p []byte) (int, error) {
+	time.Sleep(2 * time.Millisecond)
+	return r.Conn.Read(p[:min(len(p), 32<<10)])
 }
 
 // parseWhole takes an answer with a Content-Length apart.

@@ -95,7 +95,8 @@ func TestChaos(t *testing.T) {
 	defer end()
 	var wg sync.WaitGroup
 	wg.Go(func() { x.killBackends(ctx, c) })
-	for _, fault := range []func(context.Context){x.reload, x.changeFiles, x.takeDescriptors, x.moveDocroot} {
+	wg.Go(func() { x.stall(ctx, c) })
+	for _, fault := range []func(context.Context){x.reload, x.changeFiles, x.takeDescriptors, x.spoilDocroot} {
 		wg.Go(func() { fault(ctx) })
 	}
 	for range 12 {
@@ -253,6 +254,18 @@ func (x *chaos) killBackends(ctx context.Context, c *crowd) {
 	wg.Wait()
 }
 
+// stall has clients that stop reading in the middle, some for longer than the server waits.
+func (x *chaos) stall(ctx context.Context, c *crowd) {
+	var wg sync.WaitGroup
+	for pause(ctx, time.Second) {
+		rest := rand.N(8 * time.Second)
+		wg.Go(func() {
+			c.visit(visit{"stalls", func(c *crowd, _ *http.Client) (int, error) { return c.readSlowly(rest) }, append([]int{500}, noBackend...)}, nil)
+		})
+	}
+	wg.Wait()
+}
+
 func (x *chaos) replaceChanging(version int) {
 	name := x.dir + "/www/changing"
 	if err := os.WriteFile(name+".new", content(version, changingSize), 0o644); err != nil {
@@ -292,13 +305,29 @@ func (x *chaos) takeDescriptors(ctx context.Context) {
 	}
 }
 
-func (x *chaos) moveDocroot(ctx context.Context) {
+// spoilDocroot takes a directory away, and puts in its place nothing, a file, a link to nothing, one
+// to itself, one that leads out, or a FIFO: it can be read by nobody, root among them.
+func (x *chaos) spoilDocroot(ctx context.Context) {
 	gone := x.dir + "/www/gone"
-	for pause(ctx, 300*time.Millisecond) {
+	instead := []func() error{
+		func() error { return nil },
+		func() error { return os.WriteFile(gone, []byte("a file"), 0o644) },
+		func() error { return os.Symlink("nothing", gone) },
+		func() error { return os.Symlink("gone", gone) },
+		func() error { return os.Symlink(x.dir, gone) },
+		func() error { return syscall.Mkfifo(gone, 0o644) },
+	}
+	for i := 0; pause(ctx, 300*time.Millisecond); i++ {
 		if err := os.Rename(gone, gone+".away"); err != nil {
 			x.t.Error(err)
 		}
+		if err := instead[i%len(instead)](); err != nil {
+			x.t.Error(err)
+		}
 		pause(ctx, 50*time.Millisecond)
+		if err := os.Remove(gone); err != nil && !errors.Is(err, os.ErrNotExist) {
+			x.t.Error(err)
+		}
 		if err := os.Rename(gone+".away", gone); err != nil {
 			x.t.Error(err)
 		}
