@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"reflect"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -53,7 +54,7 @@ const (
 
 // retained estimates the memory that the state's own values take. It gives up above a limit.
 func (st *state) retained(limit int64) int64 {
-	w := &retainedWalk{seen: map[lua.LValue]bool{}, open: append([]lua.LValue{st.base, st.L.G.Registry}, st.roots...)}
+	w := &retainedWalk{mayRebuild: st.waiting == 0, seen: map[lua.LValue]bool{}, open: append([]lua.LValue{st.base, st.L.G.Registry}, st.roots...)}
 	for w.size <= limit && len(w.open) > 0 {
 		v := w.open[len(w.open)-1]
 		w.open = w.open[:len(w.open)-1]
@@ -66,6 +67,8 @@ type retainedWalk struct {
 	size int64
 	seen map[lua.LValue]bool
 	open []lua.LValue // values that are still to be counted
+	// mayRebuild says that no call is in the middle of a table.
+	mayRebuild bool
 }
 
 // add counts a string at once, and what refers to others later, if it was not seen before.
@@ -85,6 +88,7 @@ func (w *retainedWalk) count(v lua.LValue) {
 	switch v := v.(type) {
 	case *lua.LTable:
 		w.size += sizeOfTable
+		w.countSlots(v)
 		v.ForEach(func(key, value lua.LValue) {
 			w.size += sizeOfSlot
 			if _, isNumber := key.(lua.LNumber); !isNumber {
@@ -104,5 +108,37 @@ func (w *retainedWalk) count(v lua.LValue) {
 		w.add(v.Metatable)
 	case *lua.LState:
 		w.size += sizeOfThread
+	}
+}
+
+// leastDead is how many keys without a value a table may have whatever else is in it.
+const leastDead = 1024
+
+// countSlots looks for keys whose values were removed. gopher-lua never forgets them, so that a
+// handler that puts ever new names into a table and takes them out again would fill the memory:
+// a table of which most is such keys is made anew in its place.
+func (w *retainedWalk) countSlots(t *lua.LTable) {
+	keys := reflect.ValueOf(t).Elem().FieldByName("keys")
+	if keys.Len() <= leastDead {
+		return
+	}
+	live := 0
+	t.ForEach(func(lua.LValue, lua.LValue) { live++ })
+	dead := keys.Len() - live
+	if dead <= live+leastDead {
+		return
+	}
+	if w.mayRebuild {
+		fresh := &lua.LTable{Metatable: lua.LNil}
+		eachInOrder(t, fresh.RawSet)
+		fresh.Metatable = t.Metatable
+		*t = *fresh
+		return
+	}
+	w.size += int64(dead) * sizeOfEntry
+	for i := range keys.Len() {
+		if key := keys.Index(i).Elem(); key.Kind() == reflect.String {
+			w.size += int64(key.Len())
+		}
 	}
 }

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"testing"
 
@@ -54,5 +55,59 @@ actions = {
 	}
 	if status, _ := s.get("/x"); status != 500 || !strings.Contains(log.String(), "keeps from call to call") {
 		t.Errorf("status %d, and the log does not say why\n%.2000s", status, log)
+	}
+}
+
+// Keys that are gone take no memory for ever: a handler may put ever new names into a table, and
+// take them out again. What is left in the table stays, in its order.
+func TestKeysThatAreGone(t *testing.T) {
+	log := &logBuffer{}
+	cfg := testConfig(log)
+	cfg.MaxLuaMemory = 32 << 20
+	p, err := runtime.Load(writeScript(t, say+`
+setup.lua.states(1)
+local sessions = setmetatable({ first = 1, second = 2 }, { __index = { 1, 2 } })
+sessions.third = 3
+_G.seen = { kept = true }
+local n = 0
+actions = {
+  when(request.path:eq "/list", function(vr)
+    local all = {}
+    for k, v in pairs(sessions) do all[#all + 1] = k .. v end
+    say(vr, table.concat(all, " ") .. " " .. tostring(seen.kept) .. " " .. sessions[2])
+  end,
+  function(vr)
+    for i = 1, 1000 do
+      n = n + 1
+      local id = ("x"):rep(200) .. n
+      sessions[id], _G.seen[id] = vr.req.uri.path, true
+      sessions[id], _G.seen[id] = nil, nil
+    end
+    say(vr, n)
+  end),
+}`), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	s := &site{p, log}
+	_, before := s.get("/list")
+	most := uint64(0)
+	for i := range 1000 {
+		if status, body := s.get("/"); status != 200 {
+			t.Fatalf("call %d: %d %s\n%.1000s", i, status, body, log)
+		}
+		if i%250 == 249 {
+			goruntime.GC()
+			var now goruntime.MemStats
+			goruntime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+		}
+	}
+	if most > 200<<20 { // if they did, it would be twice as much
+		t.Errorf("%d MB are in use", most>>20)
+	}
+	if _, after := s.get("/list"); after != before || !strings.Contains(after, "first1 second2 third3") {
+		t.Errorf("the table has %q, before %q", after, before)
 	}
 }

@@ -61,6 +61,7 @@ type state struct {
 	builder *Builder
 	current *call // the call that runs now
 	kept    retention
+	waiting int // calls that wait without the lock
 	// loadLogged is how much was written to the log while the script was loaded, in bytes.
 	loadLogged int
 	dog        watchdog
@@ -240,9 +241,11 @@ func (vr *VRequest) Blocking(f func()) {
 	st := c.pin.state
 	st.suspend(c)
 	vr.running = nil
+	st.waiting++
 	st.mu.Unlock()
 	defer func() {
 		st.lock(vr)
+		st.waiting--
 		st.resume(c)
 	}()
 	f()
