@@ -208,7 +208,7 @@ func (c *conn) deadline() (moment, error) {
 	if !c.begun && c.served > 0 {
 		wait = c.idle
 	}
-	c.until = since(time.Now().Add(wait))
+	c.until = now() + moment(wait)
 	return c.until, nil
 }
 

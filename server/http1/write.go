@@ -288,7 +288,7 @@ func (c *conn) writeHead(reply *runtime.Reply, keep, noBody bool) {
 		b = appendField(b, name, value)
 	}
 	if !dated {
-		b = appendField(b, "Date", c.srv.clock.date(time.Now()))
+		b = appendField(b, "Date", c.srv.clock.date())
 	}
 	switch {
 	case reply.Status == 205:
