@@ -151,6 +151,8 @@ func TestAllowedPathsAreConfined(t *testing.T) {
 		{"log", "/", `actions = { action.log { default = "DIR/site/new.log" }, respond "logged" }`, but("200 logged", outside)},
 		{"lua.handler", "/", `actions = lua.handler "DIR/site/code.lua"`, but("200 secret", outside)},
 		{"lua.handler", "/", `actions = lua.handler "DIR/in/out/code.lua"`, but("200 secret", outside)},
+		{"lua.handler", "/", `actions = lua.handler("DIR/in/code.lua", { sandbox = "trusted" })`, [3]string{"200 own code", "cannot give", "hands on what it may do, and nothing else"}},
+		{"lua.handler", "/", `actions = lua.handler("DIR/in/code.lua", { allow = { "os.execute" } })`, [3]string{"200 own code", "cannot allow os.execute", "hands on what it may do, and nothing else"}},
 		{"lua.handler", "/", `actions = lua.handler "DIR/in/code.lua"`, any("200 own code")},
 	} {
 		t.Run(tt.allow+" "+tt.code, func(t *testing.T) {

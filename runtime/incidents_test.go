@@ -65,6 +65,8 @@ func TestBrokenRulesLetNobodyPast(t *testing.T) {
 		`function(vr) return 17 end`,
 		`function(vr) while true do end end`,
 		`function(vr) while true do pcall(function() while true do end end) end end`,
+		`function(vr) pcall(function() while true do end end) end`,
+		`function(vr) return pcall(function() while true do end end) end`,
 		`function(vr) local function f() return 1 + f() end f() end`,
 		`function(vr) return ("x"):rep(1e10) end`,
 		`function(vr) vr:enter_action(action.list { function() error("inside") end }) end`,
