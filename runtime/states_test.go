@@ -114,7 +114,7 @@ func parallel(n int, f func(i int)) {
 func TestCounterInAnUpvalueCounts(t *testing.T) {
 	s := load(t, say+`
 local n = 0
-actions = function(vr) n = n + 1; say(vr, n) end`)
+actions = function(vr) local m = n for i = 1, 1000 do m = m + 0 end n = m + 1; say(vr, n) end`)
 	s.wantStates(t, 1)
 	if _, forced := s.States(); forced == nil || forced.Line != 7 {
 		t.Errorf("the line that forced one state is %v, want 7", forced)
