@@ -31,6 +31,10 @@ func TestLibrary(t *testing.T) {
 		{`pcall(table.concat, { 1, 2, 3, 4, 5 }, string.rep("x", 250))`, `false resulting string too large`},
 		{`#table.concat({ string.rep("x", 600), string.rep("x", 399) }, "y")`, `1000`},
 		{`pcall(os.date, string.rep("%c", 50))`, `false resulting string too large`},
+		// bytes above 127 stay what they are
+		{`string.byte(string.upper("\228\255a\195"), 1, -1)`, `228 255 65 195`},
+		{`string.byte(string.lower("\196\223Z\195"), 1, -1)`, `196 223 122 195`},
+		{`string.byte(string.reverse("\228a"), 1, -1)`, `97 228`},
 		// recursion ends
 		{`pcall(string.find, string.rep("x", 300), string.rep("x?", 201))`, `false pattern too complex`},
 		{`pcall(string.find, string.rep("x", 300), string.rep("x?", 150))`, `true 1 150`},
