@@ -23,8 +23,7 @@ var wallClock = map[string]string{
 	"bindings/status_metrics.go":       "prints it",
 	"runtime/luastring/date.go":        "os.date and os.time",
 	"runtime/clock.go":                 "os.date and os.time",
-	"runtime/smallfiles_linux.go":      "times of files",
-	"server/http1/clock.go":            "the Date field",
+	"runtime/keptfiles_linux.go":       "times of files",
 }
 
 // A timeout that is reckoned in seconds since 1970 is endless when the clock is set back.
