@@ -28,7 +28,7 @@ func tuneMemory(log *slog.Logger) {
 		debug.SetGCPercent(mostGC)
 		afterEachGC(mostGC)
 	}
-	limitMemory(log)
+	limitMemory(log, memlimit.FromCgroup)
 }
 
 // toolGC is the percentage of commands that end soon: nothing that they make is garbage for
@@ -41,14 +41,14 @@ func tuneToolMemory(log *slog.Logger) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(toolGC)
 	}
-	limitMemory(log)
+	limitMemory(log, memlimit.FromCgroup)
 }
 
-// limitMemory has the collector keep to nine tenths of the limit of the control group, unless
-// the environment says it (GOMEMLIMIT). Near the limit the collector works harder instead of
+// limitMemory has the collector keep to nine tenths of what is available, the limit of the control
+// group, unless the environment says it (GOMEMLIMIT). Near the limit the collector works harder instead of
 // having the kernel end the process.
-func limitMemory(log *slog.Logger) {
-	limit, err := memlimit.Set(memlimit.WithProvider(memlimit.FromCgroup))
+func limitMemory(log *slog.Logger, available memlimit.Provider) {
+	limit, err := memlimit.Set(memlimit.WithProvider(available))
 	if err == nil && limit > 0 {
 		log.Debug("the memory is limited", "bytes", limit)
 	}

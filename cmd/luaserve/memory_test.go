@@ -1,6 +1,8 @@
 package main
 
 import (
+	"log/slog"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -39,4 +41,23 @@ func awaitGCPercent(t *testing.T, want int) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("%d percent, want %d", percent[0].Value.Uint64(), want)
+}
+
+// The limit is nine tenths of what there is, unless the environment has one.
+func TestMemoryLimit(t *testing.T) {
+	const available = 1 << 40
+	before := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	provider := func() (uint64, error) { return available, nil }
+	log := slog.New(slog.DiscardHandler)
+	t.Setenv("GOMEMLIMIT", "2TiB")
+	limitMemory(log, provider)
+	if got := debug.SetMemoryLimit(-1); got != before {
+		t.Errorf("the environment has one: got %d, before %d", got, before)
+	}
+	os.Unsetenv("GOMEMLIMIT")
+	limitMemory(log, provider)
+	if got := debug.SetMemoryLimit(-1); got < available/10*9-1 || got > available/10*9+1+available/1000 {
+		t.Errorf("got %d, want nine tenths of %d", got, int64(available))
+	}
 }
