@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -213,5 +214,19 @@ func TestLoadLimits(t *testing.T) {
 		if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%.100s\n got %.300v\nwant %s", tt.script, err, tt.want)
 		}
+	}
+}
+
+// A store far behind the end of a table takes no memory for all that is between.
+func TestStoresFarBehindTheEnd(t *testing.T) {
+	s := load(t, say+`actions = function(vr) local t = {} t[2 ^ 26 - 2] = 1 say(vr, t[2 ^ 26 - 2] .. #t) end`)
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
+	if _, body := s.get("/"); body != "10" {
+		t.Errorf("body %q\n%s", body, s.log)
+	}
+	goruntime.ReadMemStats(&after)
+	if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 300 { // filled with nil it is a gigabyte
+		t.Errorf("it took %d MB", mb)
 	}
 }
