@@ -177,6 +177,7 @@ func TestBadAnswers(t *testing.T) {
 		{"chunks of HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "head", false, "transfer encoding"},
 		{"a line that goes on", ok + "X: y\r\n z\r\n\r\n", "head", false, "malformed"},
 		{"trailer of 70 KB", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: " + strings.Repeat("y", 70_000) + "\r\n\r\n", "body", false, "long trailer"},
+		{"trailer of many lines", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n" + strings.Repeat("X: y\r\n", 5_000) + "\r\n", "body", false, "long trailer"},
 		{"cut in the trailer", ok + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", "body", true, "closed the connection"},
 		{"flood of chunk extensions", ok + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1;"+strings.Repeat("e", 2_000)+"\r\nx\r\n", 100), "body", false, "chunk"},
 	}
