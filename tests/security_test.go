@@ -53,15 +53,33 @@ func TestLuaFilesAreNotRun(t *testing.T) {
 // to go off in.
 func TestNothingDecompresses(t *testing.T) {
 	reader := regexp.MustCompile(`\b(gzip|flate|zlib|brotli|zstd|bzip2|lzw)\.(NewReader\w*|NewDecoder)\b`)
+	eachSource(t, func(path string, src []byte) {
+		if use := reader.Find(src); use != nil {
+			t.Errorf("%s uses %s: bound what comes out, and say so in docs/security.md", path, use)
+		}
+	})
+}
+
+// Nothing parses multipart bodies, so that no such parser can be overrun.
+func TestNothingParsesMultipart(t *testing.T) {
+	parser := regexp.MustCompile(`"mime/multipart"|\.(MultipartReader|ParseMultipartForm|FormFile|FormValue|PostFormValue)\(`)
+	eachSource(t, func(path string, src []byte) {
+		if use := parser.Find(src); use != nil {
+			t.Errorf("%s uses %s: bound what it reads, fuzz it, and say so in docs/security.md", path, use)
+		}
+	})
+}
+
+// eachSource calls f with each Go file that becomes part of the server.
+func eachSource(t *testing.T, f func(path string, src []byte)) {
+	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") ||
 			strings.HasPrefix(path, "../tests/") || strings.HasPrefix(path, "../bench/") {
 			return err
 		}
 		src, err := os.ReadFile(path)
-		if use := reader.Find(src); use != nil {
-			t.Errorf("%s uses %s: bound what comes out, and say so in docs/security.md", path, use)
-		}
+		f(path, src)
 		return err
 	})
 	if err != nil {
