@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"luaserve/runtime"
@@ -195,4 +196,27 @@ func TestNoFileDescriptors(t *testing.T) {
 	if !strings.Contains(log.String(), "too many open files") || l.tries.Load() > 6 {
 		t.Errorf("%d tries:\n%s", l.tries.Load(), &log)
 	}
+}
+
+// Between two tries it waits, longer each time and a second at most, instead of using up the
+// processor.
+func TestPausesWithoutFileDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends.Close()
+		tried := &exhausted{Listener: ends}
+		tried.fails.Store(10)
+		l := &listener{Listener: tried}
+		l.want.Store(&manner{})
+		s := &Server{log: slog.New(slog.DiscardHandler), failed: make(chan error, 1)}
+		began := time.Now()
+		s.accept(l)
+		const want = (5 + 10 + 20 + 40 + 80 + 160 + 320 + 640 + 1000 + 1000) * time.Millisecond
+		if paused := time.Since(began); paused != want || tried.tries.Load() != 11 {
+			t.Errorf("%d tries, %v of pauses, want %v", tried.tries.Load(), paused, want)
+		}
+	})
 }
