@@ -205,7 +205,7 @@ func TestLoadLimits(t *testing.T) {
 		cfg := testConfig(log)
 		cfg.LoadBudget, cfg.MaxLoadMemory = time.Hour, 64<<20
 		if strings.Contains(tt.want, timeUp) {
-			cfg.LoadBudget = 200 * time.Millisecond
+			cfg.LoadBudget, cfg.MaxLoadMemory = 200*time.Millisecond, 4<<30 // the time must end first
 		}
 		p, err := runtime.Load(writeScript(t, "\n"+tt.script), cfg)
 		if err == nil {
