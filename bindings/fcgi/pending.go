@@ -24,7 +24,7 @@ func (c *Client) Start(ctx context.Context, r *Request, stderr func(line string)
 	}
 	defer out.free()
 	if out.repeatable {
-		if cn := c.send(r, out); cn != nil {
+		if cn := c.pool.Send(r.Loop, out.wire); cn != nil {
 			p := &Pending{}
 			c.initAnswer(&p.answer, ctx, r, out, stderr)
 			cn.begin(&p.answer)
@@ -33,28 +33,6 @@ func (c *Client) Start(ctx context.Context, r *Request, stderr func(line string)
 		}
 	}
 	return nil
-}
-
-// send returns the kept connection over which it has sent a request.
-func (c *Client) send(r *Request, out *outgoing) *conn {
-	for {
-		cn := c.pool.Get()
-		if cn == nil {
-			return nil
-		}
-		if !cn.Adopt(r.Loop) {
-			c.pool.Put(cn)
-			return nil
-		}
-		err := cn.Send(out.wire)
-		if err == nil {
-			return cn
-		}
-		cn.close()
-		if err != upstream.ErrStale {
-			return nil
-		}
-	}
 }
 
 // On is the connection on which the answer comes.

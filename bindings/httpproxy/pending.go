@@ -28,7 +28,7 @@ func (c *Client) Start(ctx context.Context, r *Request) *Pending {
 		return nil
 	}
 	defer w.free()
-	cn := c.send(r, w)
+	cn := c.pool.Send(r.Loop, w.bytes)
 	if cn == nil {
 		return nil
 	}
@@ -36,28 +36,6 @@ func (c *Client) Start(ctx context.Context, r *Request) *Pending {
 	p := &Pending{conn: cn, method: r.Method, trailers: r.Trailers}
 	p.answer.head.fields = p.answer.fields[:0]
 	return p
-}
-
-// send returns the kept connection over which it has sent a request.
-func (c *Client) send(r *Request, w *wire) *conn {
-	for {
-		cn := c.pool.Get()
-		if cn == nil {
-			return nil
-		}
-		if !cn.Adopt(r.Loop) {
-			c.pool.Put(cn)
-			return nil
-		}
-		err := cn.Send(w.bytes)
-		if err == nil {
-			return cn
-		}
-		cn.Net.Close()
-		if err != upstream.ErrStale {
-			return nil
-		}
-	}
 }
 
 // On is the connection on which the answer comes.

@@ -7,7 +7,10 @@ import (
 )
 
 // pooled is a pointer to a struct that embeds a Conn.
-type pooled interface{ shared() *Conn }
+type pooled interface {
+	comparable
+	shared() *Conn
+}
 
 // Pool keeps the idle connections of a client. The one used last is used next, so that the
 // others can grow old. C is a pointer to a struct that embeds a [Conn].

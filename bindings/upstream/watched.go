@@ -50,6 +50,31 @@ func (c *Conn) Adopt(loop Loop) bool {
 	return true
 }
 
+// Send returns the kept connection over which it has sent a request; nil when there is none that
+// loop watches, or when that did not take the request at once.
+func (p *Pool[C]) Send(loop Loop, request []byte) C {
+	var none C
+	for {
+		c := p.Get()
+		if c == none {
+			return none
+		}
+		conn := c.shared()
+		if !conn.Adopt(loop) {
+			p.Put(c)
+			return none
+		}
+		err := conn.Send(request)
+		if err == nil {
+			return c
+		}
+		conn.Net.Close()
+		if err != ErrStale {
+			return none
+		}
+	}
+}
+
 // Send is the first half of [Conn.Ask], on a kept connection that is watched. It does not wait:
 // when the request does not fit the connection that is an error.
 func (c *Conn) Send(request []byte) error {
