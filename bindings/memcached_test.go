@@ -83,7 +83,8 @@ actions = { memcached.lookup(page, header.add("X-Memcached", "hit"), { docroot "
 // Long ttls, which memcached would take for dates of 1970, and none at all.
 func TestMemcachedTTL(t *testing.T) {
 	m := backend.StartMemcached(t, "")
-	for ttl, want := range map[string][2]int{"5184000": {5184000 - 600, 5184000}, "0": {-1, -1}, "nil": {1, 30}} {
+	const late = 5 // the clock of memcached goes in steps and may be behind
+	for ttl, want := range map[string][2]int{"5184000": {5184000 - 600, 5184000 + late}, "0": {-1, -1}, "nil": {1, 30}} {
 		site := luaScript(t, fmt.Sprintf(`actions = { respond "x", memcached.store { server = %q, key = "k%s", ttl = %s } }`, m.Address, ttl, ttl))
 		site.get("/")
 		if h := ask(t, m.Address, "k"+ttl); !h.ok || h.ttl < want[0] || h.ttl > want[1] || h.flags != 0 {

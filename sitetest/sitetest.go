@@ -77,7 +77,8 @@ func (r *Report) Failures() (n int) {
 
 const suffix = "_test.lua"
 
-// Find returns the test files that paths mean: files as they are, all in a folder and below.
+// Find returns the test files that paths mean: files as they are, or for a site those beside it,
+// and all in a folder and below.
 func Find(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
@@ -86,7 +87,7 @@ func Find(paths []string) ([]string, error) {
 			return nil, err
 		}
 		if !info.IsDir() {
-			files = append(files, path)
+			files = append(files, testsOf(path))
 			continue
 		}
 		err = filepath.WalkDir(path, func(name string, d os.DirEntry, err error) error {
@@ -104,6 +105,19 @@ func Find(paths []string) ([]string, error) {
 	}
 	slices.Sort(files)
 	return slices.Compact(files), nil
+}
+
+// testsOf returns the file with the tests of a site; a path that is no site with tests is meant as
+// it is.
+func testsOf(path string) string {
+	site, isLua := strings.CutSuffix(path, ".lua")
+	if !isLua || strings.HasSuffix(path, suffix) {
+		return path
+	}
+	if _, err := os.Stat(site + suffix); err != nil {
+		return path
+	}
+	return site + suffix
 }
 
 // Run runs the tests of files. An error means that a file could not be read, or is no Lua;

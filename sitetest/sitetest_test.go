@@ -95,6 +95,27 @@ func load(site string, s sitetest.Surroundings) (*runtime.Program, error) {
 	})
 }
 
+// What a path means: a site stands for its tests, a folder for all in it.
+func TestFind(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"site.lua", "site_test.lua", "other.lua", "sub/site_test.lua", "notes.txt"} {
+		write(t, name, "")
+	}
+	for paths, want := range map[string]string{
+		"site.lua":               "site_test.lua",
+		"site_test.lua":          "site_test.lua",
+		"site.lua site_test.lua": "site_test.lua",
+		"other.lua":              "other.lua",
+		".":                      "site_test.lua sub/site_test.lua",
+		"sub site.lua":           "site_test.lua sub/site_test.lua",
+	} {
+		got, err := sitetest.Find(strings.Fields(paths))
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: got %v, %v, want %s", paths, got, err, want)
+		}
+	}
+}
+
 // Reports for machines are well formed, whatever names and messages are.
 func TestFormats(t *testing.T) {
 	report := &sitetest.Report{Outcomes: []sitetest.Outcome{

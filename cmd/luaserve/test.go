@@ -26,8 +26,8 @@ func (a *app) testCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FILE|DIR]...",
 		Short: "Run the tests of sites",
-		Long: `Run tests that are written in Lua: those of site.lua are in site_test.lua beside it.
-Without an argument, all of this folder and below.
+		Long: `Run tests that are written in Lua: those of site.lua are in site_test.lua beside it,
+and either name will do. Without an argument, all of this folder and below.
 
 Requests go through the real pipeline of the site, without a server. Backends are what
 the test says (t:backend), files too (t:file), as is the time (t:now). Every test has a
