@@ -132,7 +132,7 @@ func startChaos(t *testing.T) *chaos {
 	t.Cleanup(func() {
 		if t.Failed() {
 			text := x.log.String()
-			t.Logf("end of the log of the server:\n%s", text[max(0, len(text)-5000):])
+			t.Logf("end of the log of the server:\n%s", text[max(0, len(text)-30_000):])
 		}
 	})
 	x.startBackend()
@@ -411,8 +411,9 @@ func (x *chaos) compare(before needs) {
 			break
 		}
 		if time.Now().After(deadline) {
-			x.t.Errorf("what the chaos has left behind does not go: before %+v, now %+v", before, now)
-			return
+			_ = x.server.Process.Signal(syscall.SIGQUIT) // has Go write to the log what each goroutine does
+			_ = x.server.Wait()
+			x.t.Fatalf("what the chaos has left behind does not go: before %+v, now %+v", before, now)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -233,6 +233,43 @@ func TestWatchedConnectionsEnd(t *testing.T) {
 	})
 }
 
+// The goroutines of a crowd of requests that wait go when the crowd has gone, though somebody still
+// asks now and then.
+func TestGoroutinesOfACrowdGo(t *testing.T) {
+	release := make(chan struct{})
+	addr, _ := serveWatched(t, http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {
+		if ex.Target() == "/hold" {
+			ex.(runtime.Waiter).Waits()
+			<-release
+		}
+		return stream(strings.NewReader("x"), 1)
+	})
+	alone := dial(t, addr)
+	ask(t, alone, "/")
+	before := goruntime.NumGoroutine()
+	var held []net.Conn
+	for range 40 {
+		c := dial(t, addr)
+		io.WriteString(c, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+		held = append(held, c)
+	}
+	for goruntime.NumGoroutine() < before+len(held)/2 && !t.Failed() {
+		ask(t, alone, "/")
+	}
+	close(release)
+	for _, c := range held {
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.ContentLength != 1 {
+			t.Errorf("%v, %v", resp, err)
+		}
+	}
+	for goruntime.NumGoroutine() > before+4 {
+		time.Sleep(10 * time.Millisecond)
+		if ask(t, alone, "/"); t.Failed() { // the connection has a time limit
+			t.Fatalf("%d goroutines before, %d now", before, goruntime.NumGoroutine())
+		}
+	}
+}
+
 // Many connections come, ask, pause in the middle and go at once, while requests wait.
 func TestLoopsUnderLoad(t *testing.T) {
 	addr, srv := serveWatched(t, http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {

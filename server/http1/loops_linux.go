@@ -2,6 +2,7 @@ package http1
 
 import (
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ type loops struct {
 
 	mu      sync.Mutex
 	resting []chan job // goroutines without a loop
+	spare   int        // how many of them nobody has needed for a while
 	closed  bool
 
 	asleep atomic.Bool // the guard; see guard
@@ -64,7 +66,7 @@ func (p *loops) close() {
 	for _, r := range p.resting {
 		close(r)
 	}
-	p.resting = nil
+	p.resting, p.spare = nil, 0
 	p.awake()
 }
 
@@ -93,12 +95,27 @@ func (p *loops) employ(j job) {
 	if n := len(p.resting); n > 0 {
 		jobs := p.resting[n-1]
 		p.resting = p.resting[:n-1]
+		p.spare = min(p.spare, n-1)
 		p.mu.Unlock()
 		jobs <- j
 		return
 	}
 	p.mu.Unlock()
 	go p.work(j)
+}
+
+// spareAfter is after how many looks of the guard a goroutine that rested all the while may end.
+const spareAfter = 64
+
+// dismiss ends the goroutines that nobody has needed since it was called last.
+func (p *loops) dismiss() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.resting[:p.spare] {
+		close(r)
+	}
+	p.resting = slices.Delete(p.resting, 0, p.spare)
+	p.spare = len(p.resting)
 }
 
 // guardEvery is how often the guard looks. A request that computes for longer than one to
@@ -114,6 +131,9 @@ func (p *loops) guard() {
 		if n%8 == 0 {
 			waits = p.overdue()
 		}
+		if n%spareAfter == 0 {
+			p.dismiss()
+		}
 		if p.look(seen) || waits {
 			quiet = 0
 			p.asleep.Store(false)
@@ -121,7 +141,7 @@ func (p *loops) guard() {
 		switch quiet++; {
 		case p.asleep.Load():
 			<-p.wake // they waited still after they could see that the guard sleeps
-		case quiet > 100:
+		case quiet > 2*spareAfter: // nobody rests any more
 			p.asleep.Store(true)
 		default:
 			time.Sleep(guardEvery)
