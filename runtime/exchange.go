@@ -37,6 +37,11 @@ func (vr *VRequest) Waits() {
 	}
 }
 
+// Batcher is what an [Exchange] implements whose request may have been read together with others,
+// before any of them was handled. Batch is what they share; nil when the request came alone, or
+// has waited or been preceded by another one on its connection since.
+type Batcher interface{ Batch() *Batch }
+
 // Reply is the answer to one exchange. The front end sends Status and Header, then the
 // body, and closes the Reply in any case; closing releases the request.
 type Reply struct {

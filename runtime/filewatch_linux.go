@@ -192,12 +192,23 @@ func (w *fileWatch) remove(n *watchedNode) {
 	_, _ = syscall.InotifyRmWatch(w.fd, uint32(n.wd))
 }
 
-// unchanged reports whether nothing has happened to anything on a trail since it was followed.
-func (w *fileWatch) unchanged(t *trail) bool {
-	for {
-		if w.pending() {
-			w.take()
+// Batch is requests that had all been read before the first of them was handled. What has
+// happened to files until then is found out once for all of them: their clients cannot have
+// known of anything that happened later. The zero value is a batch; it is safe for concurrent use.
+type Batch struct {
+	asked atomic.Pointer[fileWatch] // whose queue was looked at
+}
+
+// unchanged reports whether nothing has happened to anything on a trail since it was followed,
+// as of now, or as of when the first request of a batch asked. batch may be nil.
+func (w *fileWatch) unchanged(t *trail, batch *Batch) bool {
+	if batch == nil || batch.asked.Load() != w {
+		w.look()
+		if batch != nil {
+			batch.asked.Store(w)
 		}
+	}
+	for {
 		epoch := w.epoch.Load()
 		if t.epoch.Load() == epoch {
 			return true
@@ -217,6 +228,13 @@ func (w *fileWatch) unchanged(t *trail) bool {
 			t.epoch.Store(epoch)
 			return true
 		}
+	}
+}
+
+// look takes what has happened into account.
+func (w *fileWatch) look() {
+	if w.pending() {
+		w.take()
 	}
 }
 

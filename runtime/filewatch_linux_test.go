@@ -42,13 +42,13 @@ func TestFileWatchSeesWhatMatters(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.leave(tr)
-			if !w.unchanged(tr) {
+			if !w.unchanged(tr, nil) {
 				t.Fatal("changed before anything was")
 			}
 			if err := change(dir); err != nil {
 				t.Fatal(err)
 			}
-			if got := w.unchanged(tr); got != want {
+			if got := w.unchanged(tr, nil); got != want {
 				t.Errorf("unchanged: %v, want %v", got, want)
 			}
 		})
@@ -112,7 +112,7 @@ func TestFileWatchIsBounded(t *testing.T) {
 		trails = append(trails, tr)
 	}
 	os.Truncate(dir+"/a", 0)
-	if w.unchanged(trails[0]) || w.unchanged(trails[2]) || !w.unchanged(trails[1]) {
+	if w.unchanged(trails[0], nil) || w.unchanged(trails[2], nil) || !w.unchanged(trails[1], nil) {
 		t.Error("a change shows on the wrong trails")
 	}
 	for _, tr := range trails {
@@ -150,11 +150,11 @@ func TestFileWatchInMemory(t *testing.T) {
 	w := newTestWatch(t)
 	write(t, dir+"/f", "one")
 	tr, err := w.follow(dir + "/f")
-	if err != nil || !w.unchanged(tr) {
+	if err != nil || !w.unchanged(tr, nil) {
 		t.Fatal(err)
 	}
 	write(t, dir+"/f", "two")
-	if w.unchanged(tr) {
+	if w.unchanged(tr, nil) {
 		t.Error("a change does not show")
 	}
 }
@@ -182,11 +182,11 @@ func TestFileWatchOverflow(t *testing.T) {
 	}
 	os.Truncate(dir+"/lost", 0)
 	for i, tr := range trails {
-		if w.unchanged(tr) {
+		if w.unchanged(tr, nil) {
 			t.Errorf("%d is as it was, for all that is known", i)
 		}
 	}
-	if tr, err := w.follow(dir + "/lost"); err != nil || !w.unchanged(tr) {
+	if tr, err := w.follow(dir + "/lost"); err != nil || !w.unchanged(tr, nil) {
 		t.Errorf("afterwards: %v", err)
 	}
 }

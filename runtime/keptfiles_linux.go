@@ -83,7 +83,7 @@ func (p *Physical) Kept() *KeptFile {
 		return nil
 	}
 	key := fileKey{p.DocRoot, p.Path}
-	f, watched, fresh := s.find(key)
+	f, watched, fresh := s.find(key, p.batch())
 	switch {
 	case f == nil || fresh:
 		return f
@@ -110,14 +110,14 @@ func (p *Physical) Kept() *KeptFile {
 
 // find returns what is kept of a file; nil when that has changed. It is watched if its events
 // were looked at, and fresh if nothing else has to be; a watched one has one user more.
-func (s *keptFiles) find(key fileKey) (f *KeptFile, watched, fresh bool) {
+func (s *keptFiles) find(key fileKey, batch *Batch) (f *KeptFile, watched, fresh bool) {
 	s.mu.RLock()
 	f = s.files[key]
 	if f == nil || f.trail == nil {
 		s.mu.RUnlock()
 		return f, false, false
 	}
-	watched = s.watch.unchanged(f.trail)
+	watched = s.watch.unchanged(f.trail, batch)
 	if watched && f.file != nil {
 		f.file.use()
 	}
@@ -270,7 +270,7 @@ func (s *keptFiles) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, f := range s.open {
-		if int64(now())-f.looked.Load() > int64(closeAfter) || !s.watch.unchanged(f.trail) {
+		if int64(now())-f.looked.Load() > int64(closeAfter) || !s.watch.unchanged(f.trail, nil) {
 			s.drop(key, f)
 		}
 	}

@@ -68,7 +68,7 @@ func (s *keptFiles) isWatched(root, path string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	f := s.files[fileKey{root, path}]
-	return f != nil && f.trail != nil && s.watch.unchanged(f.trail)
+	return f != nil && f.trail != nil && s.watch.unchanged(f.trail, nil)
 }
 
 // Whatever happens to a file that is kept, the next answer shows it.

@@ -12,6 +12,9 @@ type keptFiles struct{}
 
 func (*keptFiles) close() {}
 
+// Batch is requests that had all been read before the first of them was handled.
+type Batch struct{}
+
 // KeptFile is a file that was sent before and still is the same. Nobody may change it.
 type KeptFile struct {
 	Info fs.FileInfo

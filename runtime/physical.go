@@ -23,6 +23,7 @@ type Physical struct {
 	confined string // see Confine
 	stats    *statCache
 	kept     *keptFiles
+	batcher  Batcher // nil when the request itself may have changed files
 	stat     FileStat
 	statPath string
 }
@@ -40,6 +41,13 @@ type FileStat struct {
 func (p *Physical) Map(docroot, path string) {
 	p.DocRoot = docroot
 	p.Path = docroot + path
+}
+
+func (p *Physical) batch() *Batch {
+	if p.batcher == nil {
+		return nil
+	}
+	return p.batcher.Batch()
 }
 
 // Confine has all files lie below a directory from now on, whatever links there are: a script

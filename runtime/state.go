@@ -152,6 +152,7 @@ func (st *state) call(c *call, fn lua.LValue, nret int, args ...lua.LValue) (res
 		return nil, &LuaError{Msg: st.kept.err.Error()}
 	}
 	c.outer, c.thread = c.vr.running, st.thread()
+	c.vr.Physical.batcher = nil // it may change files, and see that it has
 	st.resume(c)
 	defer st.leave(c)
 	if nret <= len(c.result) {

@@ -223,6 +223,7 @@ func (vr *VRequest) startHead(ex Exchange) {
 	vr.Physical.stats, vr.Physical.overlay = vr.prog.stats, vr.prog.overlay
 	if vr.prog.overlay == "" {
 		vr.Physical.kept = &vr.prog.kept
+		vr.Physical.batcher, _ = ex.(Batcher)
 	}
 	vr.Request.Method, vr.Request.Version = ex.Method(), ex.Proto()
 	vr.Con = ex.Connection()

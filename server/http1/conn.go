@@ -24,6 +24,7 @@ type conn struct {
 	body *body // nil without one
 
 	reply *runtime.Reply // of a request that is paused; else nil
+	batch *runtime.Batch // see Batch
 
 	begun    bool            // a part of a head has come
 	drained  bool            // the last read took all that there was
@@ -54,7 +55,7 @@ func (c *conn) release() {
 		return
 	}
 	c.head.reset()
-	c.session, c.body, c.limits = nil, nil, nil
+	c.session, c.body, c.limits, c.batch = nil, nil, nil, nil
 	c.r, c.w, c.seen, c.begun = 0, 0, 0, false
 	c.out.rwc, c.out.watched, c.out.buf = nil, nil, c.out.buf[:0]
 	connPool.Put(c)
@@ -103,7 +104,7 @@ func (c *conn) answer() error {
 // resume goes on with a paused request; see [runtime.Reply.Resume].
 func (c *conn) resume(wait bool) error {
 	reply := c.reply
-	c.reply = nil
+	c.reply, c.batch = nil, nil
 	reply.Resume(wait)
 	return c.deliver(reply)
 }
@@ -116,6 +117,7 @@ func (c *conn) deliver(reply *runtime.Reply) error {
 		}
 		reply.Resume(wait) // something has come already, or seems to have
 	}
+	c.batch = nil // what follows on the connection sees what this request has done
 	ok := c.respond(reply)
 	c.finish(reply)
 	if ok && (c.body == nil || c.body.drain()) {
@@ -217,6 +219,7 @@ func (c *conn) readMore() error {
 	if c.drained {
 		return errAgain
 	}
+	c.batch = nil
 	room := c.room()
 	n, err := c.watched.tryRead(room)
 	if err == nil && n == 0 {
@@ -330,9 +333,18 @@ func (c *conn) Context() context.Context {
 
 // Waits implements [runtime.Waiter].
 func (c *conn) Waits() {
+	c.batch = nil
 	if c.watched != nil {
 		c.watched.yield()
 	}
+}
+
+// Batch implements [runtime.Batcher].
+func (c *conn) Batch() *runtime.Batch {
+	if c.body != nil { // which comes later
+		return nil
+	}
+	return c.batch
 }
 
 // CanPause implements [runtime.Pauser].
@@ -372,4 +384,5 @@ func (c *conn) EachHeader(f func(name, value string)) {
 var (
 	_ runtime.Exchange = (*conn)(nil)
 	_ runtime.Pauser   = (*conn)(nil)
+	_ runtime.Batcher  = (*conn)(nil)
 )

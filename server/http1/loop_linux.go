@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"luaserve/runtime"
 )
 
 // loop serves many connections in one goroutine: it takes what the kernel has to say of its
@@ -34,6 +36,8 @@ type loop struct {
 	rested   time.Time // when it last waited
 	rests    bool      // it waits, or has just done so
 	sessions [64]*session
+	inputs   [64]input // of the sessions
+	room     []byte    // for the inputs
 
 	mu       sync.Mutex
 	sockets  []*socket // by descriptor
@@ -56,12 +60,15 @@ func (t turn) pass() {
 	}
 }
 
+// roomBytes is how much may be read for the sessions of a loop before they are called.
+const roomBytes = 64 << 10
+
 // restAfter is how long a loop goes on without waiting: only when goroutines wait does the
 // scheduler look whether the network has something for others.
 const restAfter = 500 * time.Microsecond
 
 func newLoop(all *loops) (*loop, error) {
-	l := &loop{loops: all, fd: -1, bell: -1}
+	l := &loop{loops: all, fd: -1, bell: -1, room: make([]byte, roomBytes)}
 	if err := l.open(); err != nil {
 		l.close()
 		return nil, err
@@ -156,14 +163,15 @@ func (l *loop) remove(s *socket) {
 // run has the loop, from a turn on, until it is passed on or closed.
 func (l *loop) run(number uint64) {
 	for {
-		s := l.nextSession()
+		s, in := l.nextSession()
 		if s == nil {
 			return
 		}
+		s.receive(in) // while the loop cannot be passed on
 		number += 2
 		l.turn.Store(number | 1)
 		s.watched.(*socket).turn = turn{l, number}
-		s.proceed()
+		s.proceed(in)
 		if !l.turn.CompareAndSwap(number|1, number) {
 			return
 		}
@@ -178,25 +186,26 @@ func (l *loop) pass(turn uint64) {
 }
 
 // nextSession waits for the next session that something has come for; nil when the loop is closed.
-func (l *loop) nextSession() *session {
+func (l *loop) nextSession() (*session, input) {
 	for {
 		for l.next < l.got {
-			s := l.sessions[l.next]
-			l.sessions[l.next] = nil
+			s, in := l.sessions[l.next], l.inputs[l.next]
+			l.sessions[l.next], l.inputs[l.next] = nil, input{}
 			if l.next++; s != nil {
-				return s
+				return s, in
 			}
 		}
 		l.next, l.got = 0, 0
 		if l.ready.Read(l.poll) != nil {
-			return nil
+			return nil, input{}
 		}
 		l.loops.awake()
 		l.gather()
 	}
 }
 
-// gather notes the events and keeps the sessions that are to be called.
+// gather notes the events, keeps the sessions that are to be called, and reads what has come for
+// them: all of it before any is called, so that they can share what was found out in between.
 func (l *loop) gather() {
 	var sockets [len(l.events)]*socket
 	l.mu.Lock()
@@ -209,9 +218,14 @@ func (l *loop) gather() {
 		}
 	}
 	l.mu.Unlock()
+	batch, room := &runtime.Batch{}, l.room
 	for i, s := range sockets[:l.got] {
-		if s != nil {
-			l.sessions[i] = s.happened(l.events[i].Events)
+		if s == nil {
+			continue
+		}
+		if to := s.happened(l.events[i].Events); to != nil {
+			l.sessions[i] = to
+			l.inputs[i], room = to.readEarly(batch, room)
 		}
 	}
 }

@@ -83,9 +83,45 @@ func (s *session) serve() {
 	}
 }
 
+// input is what was read for a session before it proceeds.
+type input struct {
+	data  []byte         // at most bufferSize
+	err   error          // of the reading
+	batch *runtime.Batch // those that were read then; nil when nothing was
+}
+
+// readEarly reads what has come for a watched session that has nothing yet, and returns what is
+// left of the room. Where it does not read the session does it, alone.
+func (s *session) readEarly(batch *runtime.Batch, room []byte) (in input, left []byte) {
+	if s.conn != nil || s.lingering || len(room) < bufferSize || !s.watched.use() {
+		return input{}, room
+	}
+	defer s.watched.unuse()
+	n, err := s.watched.tryRead(room[:bufferSize])
+	switch {
+	case err == errAgain:
+		return input{}, room
+	case err == nil && n == 0:
+		err = io.EOF
+	}
+	return input{room[:n], err, batch}, room[n:]
+}
+
+// receive takes over what was read for the session. The room for that is the loop's: another
+// goroutine that gets the loop reads into it again.
+func (s *session) receive(in input) {
+	if in.batch == nil {
+		return
+	}
+	c := newConn(s)
+	c.w = copy(c.buf, in.data)
+	c.drained, c.batch = c.w < bufferSize, in.batch
+	s.conn = c
+}
+
 // proceed answers the requests of a watched session that have come, and leaves it to the loop
 // again. It does not wait for more.
-func (s *session) proceed() {
+func (s *session) proceed(in input) {
 	c := s.conn
 	paused := c != nil && c.reply != nil // that is to be ended also for a client that is gone
 	if s.watched.use() {
@@ -106,8 +142,10 @@ func (s *session) proceed() {
 		s.goOn(c, c.resume(false))
 		return
 	}
-	c.drained = false
-	s.goOn(c, nil)
+	if in.batch == nil {
+		c.drained, c.batch = false, nil
+	}
+	s.goOn(c, in.err)
 }
 
 // goOn answers the requests that have come, unless err says that there are no more.
