@@ -96,10 +96,8 @@ func (st *state) accessorCall(L *lua.LState) int {
 	a := L.CheckUserData(1).Value.(*accessor)
 	b := st.builder.at(L)
 	given := make([]Value, 0, L.GetTop()-1)
-	if first, ok := L.Get(2).(*lua.LUserData); ok {
-		if prefix, ok := first.Value.(*accessor); ok && strings.HasPrefix(a.name, prefix.name) {
-			st.raise(L, a, b, fmt.Errorf("called with a colon; use a dot: %s(…)", a))
-		}
+	if err := a.checkColon(L.Get(2)); err != nil {
+		st.raise(L, a, b, err)
 	}
 	for i := 2; i <= L.GetTop(); i++ {
 		v, err := b.toValue(L.Get(i))
@@ -122,6 +120,16 @@ func (st *state) accessorCall(L *lua.LState) int {
 	}
 	L.Push(st.handle(node, "action"))
 	return 1
+}
+
+// checkColon looks whether the first argument is what stands before the name: header:add(…).
+func (a *accessor) checkColon(first lua.LValue) error {
+	if ud, ok := first.(*lua.LUserData); ok {
+		if prefix, ok := ud.Value.(*accessor); ok && strings.HasPrefix(a.name, prefix.name) {
+			return fmt.Errorf("called with a colon; use a dot: %s(…)", a)
+		}
+	}
+	return nil
 }
 
 func (b *Builder) isAction(name string) bool {

@@ -52,7 +52,7 @@ func (c compiler) compile(L *lua.LState, src, name string) (*lua.LFunction, erro
 	if len(src) > c.limit() {
 		return nil, fmt.Errorf("%s: the code has %d bytes, more than %d", name, len(src), c.limit())
 	}
-	proto, err := compile([]byte(src), name, c.st.heap.prog.concat)
+	proto, err := c.st.compile([]byte(src), name)
 	if err != nil {
 		return nil, err
 	}

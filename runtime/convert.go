@@ -101,14 +101,19 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 		return Value{}, errors.New("a table cannot be a list and have named keys at once")
 	}
 	if isList {
-		for i, item := range items {
-			if item.kind == KindNone {
-				return Value{}, fmt.Errorf("the list has a hole: entry %d is nil", i+1)
-			}
-		}
-		return b.listValue(items), nil
+		return b.list(items)
 	}
 	return out, nil
+}
+
+// list makes the value of a list that has no holes.
+func (b *Builder) list(items []Value) (Value, error) {
+	for i, item := range items {
+		if item.kind == KindNone {
+			return Value{}, fmt.Errorf("the list has a hole: entry %d is nil", i+1)
+		}
+	}
+	return b.listValue(items), nil
 }
 
 // ignoreKey says that a table has a key which configuration tables cannot have.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"luaserve/runtime"
@@ -179,4 +180,24 @@ func BenchmarkLoadHosts(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A large chunk that handlers of several states call at once is compiled for each call.
+func TestLargeChunkInSeveralStates(t *testing.T) {
+	p := load(t, say+`
+setup.lua.states(2)
+local pad = (" "):rep(300)
+local chunk = assert(loadstring("local a = ... local t = {" .. pad .. "n = a, { 'x', a } } return t.n .. t[1][2]\n--" .. ("x"):rep(300 * 1024)))
+actions = function(vr) say(vr, chunk(vr.req.uri.query)) end`).Program
+	var clients sync.WaitGroup
+	for i := range 4 {
+		clients.Go(func() {
+			for range 10 {
+				if got, want := body(p, fmt.Sprintf("http://a.test/?%d", i)), fmt.Sprintf("%d%[1]d", i); got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			}
+		})
+	}
+	clients.Wait()
 }

@@ -71,7 +71,7 @@ func (l *load) run(files luaio.Options, file string, args ...lua.LValue) (*lua.L
 	if err != nil {
 		return nil, err
 	}
-	proto, err := compile(src, name, l.prog.concat)
+	proto, err := l.st.compile(src, name)
 	if err != nil {
 		return nil, err
 	}
@@ -131,14 +131,21 @@ func (l *load) unwatch() {
 	l.st.L.RemoveContext()
 }
 
-// compile compiles a script; concat is what joins its strings.
-func compile(src []byte, name string, concat *lua.LFunction) (*lua.FunctionProto, error) {
-	text := skipShebang(src)
-	if len(text) >= largeScript {
-		if proto, ok := compileInPieces(text, name, &usualPieces, concat); ok {
+// compile compiles a script, a large one in pieces.
+func (st *state) compile(src []byte, name string) (*lua.FunctionProto, error) {
+	concat := st.heap.prog.concat
+	if text := skipShebang(src); len(text) >= largeScript {
+		script := &cutScript{name: name, concat: concat, sizes: &usualPieces, plain: newPlainRun(st)}
+		if proto, ok := compileInPieces(text, script); ok {
 			return proto, nil
 		}
 	}
+	return compile(src, name, concat)
+}
+
+// compile compiles a script as a whole; concat is what joins its strings.
+func compile(src []byte, name string, concat *lua.LFunction) (*lua.FunctionProto, error) {
+	text := skipShebang(src)
 	chunk, err := parse.Parse(bytes.NewReader(text), name)
 	if err != nil {
 		return nil, syntaxError(err, src, name)

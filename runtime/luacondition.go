@@ -96,6 +96,11 @@ func (b *Builder) noteCondition(L *lua.LState, c *Condition) {
 	}
 	pos := callerPos(L)
 	b.load.unused[c] = pos
+	b.noteConditionAt(c, pos)
+}
+
+// noteConditionAt remembers where a condition was made, for tools.
+func (b *Builder) noteConditionAt(c *Condition, pos Pos) {
 	if i := b.prog.inspection; i != nil {
 		i.mu.Lock()
 		defer i.mu.Unlock()

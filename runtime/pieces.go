@@ -38,21 +38,28 @@ type pieceSizes struct {
 
 var usualPieces = pieceSizes{least: 256, most: 16 << 10, cut: 4 << 10}
 
-// scriptPiece is a table constructor of a large script, or some fields of a longer one.
-type scriptPiece struct {
-	file   string
-	text   []byte
-	line   int            // of its first byte
-	locals []string       // the local variables of the script that it names
+// cutScript is a script that is compiled in pieces.
+type cutScript struct {
+	name   string
 	concat *lua.LFunction // see compile
 	sizes  *pieceSizes
+	plain  plainRun
+}
+
+// scriptPiece is a table constructor of a large script, or some fields of a longer one.
+type scriptPiece struct {
+	script *cutScript
+	text   []byte
+	line   int      // of its first byte
+	locals []string // the local variables of the script that it names
 	batch  *pieceBatch
 
 	parts  []*scriptPiece // the fields of a constructor that is too long, some at a time
 	fields bool           // of the parts: text has no braces
 	listed int            // and how many of its fields have no key
 
-	compiled bool // until it has run
+	compiled bool        // until it has run
+	plain    *plainPiece // in the place of proto
 	proto    *lua.FunctionProto
 	err      error
 }
@@ -71,33 +78,33 @@ const pieceMark = "\x00piece "
 
 // compileInPieces compiles a large script. Without ok it must be compiled as a whole, also
 // to find out what is wrong with it.
-func compileInPieces(src []byte, name string, sizes *pieceSizes, concat *lua.LFunction) (proto *lua.FunctionProto, ok bool) {
-	s := &pieceScanner{src: src, line: 1, sizes: sizes}
+func compileInPieces(src []byte, script *cutScript) (proto *lua.FunctionProto, ok bool) {
+	s := &pieceScanner{src: src, line: 1, sizes: script.sizes}
 	if !s.find() || len(s.pieces) == 0 {
 		return nil, false
 	}
-	chunk, err := parse.Parse(bytes.NewReader(s.rest()), name)
+	chunk, err := parse.Parse(bytes.NewReader(s.rest()), script.name)
 	if err != nil {
 		return nil, false
 	}
-	if proto, err = compileChunk(chunk, name, concat); err != nil || repairTables(proto) != nil {
+	if proto, err = compileChunk(chunk, script.name, script.concat); err != nil || repairTables(proto) != nil {
 		return nil, false
 	}
-	return proto, s.scriptPieces(name, 1, concat).putInto(proto)
+	return proto, s.scriptPieces(script, 1).putInto(proto)
 }
 
 // foundPieces are the pieces of one text.
 type foundPieces []*scriptPiece
 
-// scriptPieces makes the pieces that were found in a text of the file that begins at line.
-func (s *pieceScanner) scriptPieces(file string, line int, concat *lua.LFunction) foundPieces {
+// scriptPieces makes the pieces that were found in a text of the script that begins at line.
+func (s *pieceScanner) scriptPieces(script *cutScript, line int) foundPieces {
 	pieces := make(foundPieces, len(s.pieces))
 	var all []*scriptPiece // that are compiled, in the order in which they run
 	for i, found := range s.pieces {
-		p := &scriptPiece{file: file, text: s.src[found.from:found.to], line: line - 1 + found.line, concat: concat, sizes: s.sizes}
+		p := &scriptPiece{script: script, text: s.src[found.from:found.to], line: line - 1 + found.line}
 		for _, cut := range found.cuts {
-			p.parts = append(p.parts, &scriptPiece{file: file, text: s.src[cut.from:cut.to], line: line - 1 + cut.line,
-				concat: concat, sizes: s.sizes, fields: true, listed: cut.listed})
+			p.parts = append(p.parts, &scriptPiece{script: script, text: s.src[cut.from:cut.to], line: line - 1 + cut.line,
+				fields: true, listed: cut.listed})
 		}
 		pieces[i] = p
 		if all = append(all, p.parts...); p.parts == nil {
@@ -141,6 +148,9 @@ func pieceNumber(proto *lua.FunctionProto) (int, bool) {
 	return n, ok && err == nil
 }
 
+// placeCalls is the instruction of the function in the place of a piece that calls run.
+const placeCalls = 1
+
 // inPlaceOf returns the function that calls run, with the variables of the one that the
 // compiler made. That one has kilobytes of room for more.
 func (p *scriptPiece) inPlaceOf(made *lua.FunctionProto) *lua.FunctionProto {
@@ -180,25 +190,45 @@ func (p *scriptPiece) run(L *lua.LState) int {
 	return 1
 }
 
-// call makes a function of the piece and calls it; the table is on the stack then.
+// call makes the table, or its fields, and leaves it on the stack.
 func (p *scriptPiece) call(L *lua.LState, place *lua.LFunction) {
-	p.batch.need()
-	p.compile()
-	if p.err != nil {
-		L.Error(lua.LString(p.err.Error()), 0)
+	plain, proto, err := p.take()
+	if err != nil {
+		L.Error(lua.LString(err.Error()), 0)
 	}
-	fn := &lua.LFunction{Proto: p.proto, Env: place.Env}
-	for _, name := range p.proto.DbgUpvalues {
+	if plain != nil {
+		p.script.plain.run(L, place, plain, p.line)
+		return
+	}
+	fn := &lua.LFunction{Proto: proto, Env: place.Env}
+	for _, name := range proto.DbgUpvalues {
 		if name == concatName { // the piece has one of its own
-			fn.Upvalues = append(fn.Upvalues, closedUpvalue(p.concat))
+			fn.Upvalues = append(fn.Upvalues, closedUpvalue(p.script.concat))
 			continue
 		}
 		fn.Upvalues = append(fn.Upvalues, place.Upvalues[slices.Index(p.locals, name)])
 	}
-	p.compiled, p.proto = false, nil // it takes memory, and seldom runs again
 	L.Push(fn)
 	L.Call(0, 1)
 }
+
+// take returns the compiled piece, and forgets it: it takes memory, and seldom runs again.
+func (p *scriptPiece) take() (*plainPiece, *lua.FunctionProto, error) {
+	if p.script.isLoaded() { // a chunk that is called by requests, perhaps of several states at once
+		proto, err := p.compileNow()
+		return nil, proto, err
+	}
+	p.batch.need()
+	p.compile()
+	plain, proto := p.plain, p.proto
+	if p.err == nil {
+		p.compiled, p.plain, p.proto = false, nil, nil
+	}
+	return plain, proto, p.err
+}
+
+// isLoaded reports whether the load that compiled the script is over.
+func (s *cutScript) isLoaded() bool { return s.plain.st != nil && s.plain.st.builder.load == nil }
 
 // closedUpvalue is a variable that no function but one can see.
 func closedUpvalue(v lua.LValue) *lua.Upvalue {
@@ -226,8 +256,10 @@ func (b *pieceBatch) need() {
 // compile compiles the piece unless it is compiled: it is, but for one that runs again.
 func (p *scriptPiece) compile() {
 	if !p.compiled {
-		p.proto, p.err = p.compileNow()
-		p.compiled = true
+		if p.plain, p.compiled = readPlain(p.text, p.fields); !p.compiled {
+			p.proto, p.err = p.compileNow()
+			p.compiled = true
+		}
 	}
 }
 
@@ -239,27 +271,27 @@ func (p *scriptPiece) compileNow() (*lua.FunctionProto, error) {
 	if p.fields {
 		before, behind = before+"{", "}"+behind
 	}
-	inner := &pieceScanner{src: text, line: 1, sizes: p.sizes}
-	if len(text) > p.sizes.most && inner.find() { // one field alone can be that long
+	inner := &pieceScanner{src: text, line: 1, sizes: p.script.sizes}
+	if len(text) > p.script.sizes.most && inner.find() { // one field alone can be that long
 		text = inner.rest()
 	}
 	src := io.MultiReader(strings.NewReader(before), bytes.NewReader(text), strings.NewReader(behind))
-	chunk, err := parse.Parse(src, p.file)
+	chunk, err := parse.Parse(src, p.script.name)
 	if err != nil {
-		return nil, p.moved(syntaxError(err, p.text, p.file))
+		return nil, p.moved(syntaxError(err, p.text, p.script.name))
 	}
-	proto, err := compileChunk(chunk, p.file, p.concat)
+	proto, err := compileChunk(chunk, p.script.name, p.script.concat)
 	if err == nil {
 		err = repairTables(proto)
 	}
 	if err != nil {
-		return nil, p.moved(&LoadError{Pos: Pos{File: p.file, Line: 1}, Msg: err.Error(), cause: err})
+		return nil, p.moved(&LoadError{Pos: Pos{File: p.script.name, Line: 1}, Msg: err.Error(), cause: err})
 	}
 	shiftLines(proto, p.line-1)
 	if len(p.locals) > 0 {
 		proto = proto.FunctionPrototypes[0]
 	}
-	inner.scriptPieces(p.file, p.line, p.concat).putInto(proto)
+	inner.scriptPieces(p.script, p.line).putInto(proto)
 	return proto, nil
 }
 

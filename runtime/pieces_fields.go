@@ -147,6 +147,10 @@ func (s *pieceScanner) endFields(t *openTable) []fieldCut {
 	if f.cuts == nil || f.odd || f.listed && len(keys) > 0 || s.sameKeys(keys) {
 		return nil
 	}
+	if f.listed && f.cut.listed == 0 { // nothing behind the last comma: what stands before is the end
+		f.cuts[len(f.cuts)-1].to = s.at - 1
+		return f.cuts
+	}
 	f.endCut(s.at - 1)
 	return f.cuts
 }

@@ -126,7 +126,7 @@ func (s *pieceScanner) word(from int) {
 		s.blocks--
 	}
 	field := from > 0 && s.src[from-1] == '.' && (from == 1 || s.src[from-2] != '.')
-	if field || s.isKey(from) || len(s.names) > maxNames || slices.Contains(keywords, string(word)) || slices.ContainsFunc(s.names, func(n string) bool { return n == string(word) }) {
+	if field || s.isKey(from) || len(s.names) > maxNames || isKeyword(word) || slices.ContainsFunc(s.names, func(n string) bool { return n == string(word) }) {
 		return
 	}
 	s.names = append(s.names, string(word))
@@ -228,7 +228,11 @@ func (s *pieceScanner) rest() []byte {
 	return out.Bytes()
 }
 
-var keywords = []string{
-	"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not", "or",
-	"repeat", "return", "then", "true", "until", "while",
+func isKeyword(word []byte) bool {
+	switch string(word) {
+	case "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not", "or",
+		"repeat", "return", "then", "true", "until", "while":
+		return true
+	}
+	return false
 }

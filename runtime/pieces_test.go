@@ -43,6 +43,11 @@ b", 'c' } error("line 3")`,
 	"local n = 5; local t = { -- one, two\n x = n, --[[ y = , ]] z = n == 5, [\"q\"] = { n, n, n,\n n }, w = function() n = n + 1 return n end } return t.w(), n, t",
 	"local t = { a = { 1, 2, 3 },\n b = { 4, 5, 6 },\n c = { 7, 8, error('line 3') } }",
 	"local t = { { 1, 2, 3 },\n { 4, 5, 6 },\n { 7, 8, nil + 1 } }",
+	"local function f(...) return select('#', ...), ... end return { f { a = -1.5, ['b'] = 'x\\n\\'' }, f(f(), f(1, nil)), f 'y', }, { x = f(1, 2), y = f() }",
+	"local o = { p = { q = 'deep', m = function(self, ...) return self.q, ... end } } return { o.p.q, o . p [ 'q' ], o.p:m(1, 2) }, { o.p\n:m(o.p:m()) }, { o.r.s }",
+	"local o = {}\nreturn { 1, -- one\n 02, o.x,\n o:none(),\n 3 }",
+	"local n = 0 function up() n = n + 1 return n end return { up(), up(), a, up() }, { n, { n, up() }, n }, { error(\n'x', 1) }",
+	"local e = { 1,\n error('up', 2) }",
 }
 
 func TestPiecesRunAsAWhole(t *testing.T) {
@@ -81,7 +86,7 @@ func compareWithWhole(t *testing.T, src string) bool {
 		return false
 	}
 	for _, sizes := range []pieceSizes{{2, 16 << 10, 4 << 10}, {2, 2, 1}, {2, 12, 8}} {
-		proto, ok := compileInPieces([]byte(src), "site.lua", &sizes, newConcat(0))
+		proto, ok := compileInPieces([]byte(src), &cutScript{name: "site.lua", concat: newConcat(0), sizes: &sizes, plain: newPlainRun(nil)})
 		if !ok {
 			continue
 		}
