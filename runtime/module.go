@@ -130,7 +130,12 @@ func (a Args) Float(i int) float64 { return a.Value(i).num }
 func (a Args) Bool(i int) bool     { return a.Value(i).num != 0 }
 
 // Pattern returns the parsed pattern of a TPattern argument.
-func (a Args) Pattern(i int) *Pattern { return a.pats[i] }
+func (a Args) Pattern(i int) *Pattern {
+	if a.pats == nil { // none was given
+		return nil
+	}
+	return a.pats[i]
+}
 
 // Strings returns the strings of a TStrings argument.
 func (a Args) Strings(i int) []string {
@@ -170,8 +175,8 @@ func (b *Builder) checkArgs(name string, params []Param, given []Value) (Args, e
 	if len(args.vals) > len(params) {
 		return args, fmt.Errorf("expected %s, got %d arguments", Usage(name, params), len(args.vals))
 	}
-	args.pats = make([]*Pattern, len(params))
-	for i, p := range params {
+	for i := range params {
+		p := &params[i]
 		if !args.Has(i) {
 			if !p.Optional {
 				return args, fmt.Errorf("%s is missing; expected %s", p.Name, Usage(name, params))
@@ -216,7 +221,7 @@ func spread(given []Value, params []Param) []Value {
 	return given
 }
 
-func (p Param) check(args *Args, i int) error {
+func (p *Param) check(args *Args, i int) error {
 	v := args.vals[i]
 	if (p.Type == TString || p.Type == TNumber || p.Type == TBool || p.Type == TPattern || p.Type == TAddress) && v.kind == KindList {
 		v = v.unwrapped()
@@ -235,6 +240,9 @@ func (p Param) check(args *Args, i int) error {
 			pat, err := ParsePattern(v.str)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.Name, err)
+			}
+			if args.pats == nil {
+				args.pats = make([]*Pattern, len(args.params))
 			}
 			args.pats[i] = pat
 		}

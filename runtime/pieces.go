@@ -44,6 +44,7 @@ type cutScript struct {
 	concat *lua.LFunction // see compile
 	sizes  *pieceSizes
 	plain  plainRun
+	spare  sync.Pool // readers of plain pieces that have run
 }
 
 // scriptPiece is a table constructor of a large script, or some fields of a longer one.
@@ -58,8 +59,8 @@ type scriptPiece struct {
 	fields bool           // of the parts: text has no braces
 	listed int            // and how many of its fields have no key
 
-	compiled bool        // until it has run
-	plain    *plainPiece // in the place of proto
+	compiled bool         // until it has run
+	plain    *plainReader // in the place of proto
 	proto    *lua.FunctionProto
 	err      error
 }
@@ -197,7 +198,8 @@ func (p *scriptPiece) call(L *lua.LState, place *lua.LFunction) {
 		L.Error(lua.LString(err.Error()), 0)
 	}
 	if plain != nil {
-		p.script.plain.run(L, place, plain, p.line)
+		p.script.plain.run(L, place, &plain.plainPiece, p.line)
+		p.script.spare.Put(plain)
 		return
 	}
 	fn := &lua.LFunction{Proto: proto, Env: place.Env}
@@ -213,7 +215,7 @@ func (p *scriptPiece) call(L *lua.LState, place *lua.LFunction) {
 }
 
 // take returns the compiled piece, and forgets it: it takes memory, and seldom runs again.
-func (p *scriptPiece) take() (*plainPiece, *lua.FunctionProto, error) {
+func (p *scriptPiece) take() (*plainReader, *lua.FunctionProto, error) {
 	if p.script.isLoaded() { // a chunk that is called by requests, perhaps of several states at once
 		proto, err := p.compileNow()
 		return nil, proto, err
@@ -256,10 +258,16 @@ func (b *pieceBatch) need() {
 // compile compiles the piece unless it is compiled: it is, but for one that runs again.
 func (p *scriptPiece) compile() {
 	if !p.compiled {
-		if p.plain, p.compiled = readPlain(p.text, p.fields); !p.compiled {
-			p.proto, p.err = p.compileNow()
-			p.compiled = true
+		p.plain, _ = p.script.spare.Get().(*plainReader)
+		if p.plain == nil {
+			p.plain = &plainReader{}
 		}
+		if !p.plain.read(p.text, p.fields) {
+			p.script.spare.Put(p.plain)
+			p.plain = nil
+			p.proto, p.err = p.compileNow()
+		}
+		p.compiled = true
 	}
 }
 

@@ -46,34 +46,29 @@ type plainPiece struct {
 	texts string // all strings
 }
 
-// plainReader reads a piece.
+// plainReader reads a piece. It may be used again when the piece has run.
 type plainReader struct {
 	plainPiece
-	texts []byte
-	at    int
-	line  int32
-	depth int
+	buffer []byte // what is in texts when it is read
+	at     int
+	line   int32
+	depth  int
 }
 
-// readPlain reads a table, or the fields of one. Without ok it must be compiled.
-func readPlain(src []byte, fields bool) (piece *plainPiece, ok bool) {
+// read reads a table, or the fields of one. Without ok it must be compiled.
+func (r *plainReader) read(src []byte, fields bool) (ok bool) {
 	if len(src) > maxPlain {
-		return nil, false
+		return false
 	}
-	r := &plainReader{line: 1}
-	r.src = src
-	r.nodes = make([]plainNode, 0, len(src)/8)
+	*r = plainReader{plainPiece: plainPiece{nodes: r.nodes[:0], src: src}, buffer: r.buffer[:0], line: 1}
 	if fields {
 		r.add(plainTable)
 		ok = r.fields(0, endOfText)
 	} else {
 		ok = r.skip() == '{' && r.table() == 0
 	}
-	if !ok || r.skip() != endOfText {
-		return nil, false
-	}
-	r.plainPiece.texts = string(r.texts)
-	return &r.plainPiece, true
+	r.texts = string(r.buffer)
+	return ok && r.skip() == endOfText
 }
 
 // notPlain is returned in the place of a node, or of the next byte.
@@ -161,7 +156,7 @@ func (r *plainReader) fields(table int32, closer int) bool {
 			return false
 		}
 		if named {
-			key := string(r.texts[r.nodes[n].from:r.nodes[n].to])
+			key := string(r.buffer[r.nodes[n].from:r.nodes[n].to])
 			if keys[key] { // which of the two counts is left to gopher-lua
 				return false
 			}
@@ -213,9 +208,9 @@ func (r *plainReader) field() (n int32, named bool) {
 			return r.expression(), false
 		}
 		r.at++
-		r.nodes[n].from = int32(len(r.texts))
-		r.texts = append(r.texts, name...)
-		r.nodes[n].to = int32(len(r.texts))
+		r.nodes[n].from = int32(len(r.buffer))
+		r.buffer = append(r.buffer, name...)
+		r.nodes[n].to = int32(len(r.buffer))
 	default:
 		return r.expression(), false
 	}
@@ -435,13 +430,13 @@ func (r *plainReader) text(n int32) bool {
 	if quote != '"' && quote != '\'' {
 		return false
 	}
-	from := int32(len(r.texts))
+	from := int32(len(r.buffer))
 	for r.at++; r.at < len(r.src); r.at++ {
 		c := r.src[r.at]
 		switch {
 		case int(c) == quote:
 			r.at++
-			r.nodes[n].from, r.nodes[n].to = from, int32(len(r.texts))
+			r.nodes[n].from, r.nodes[n].to = from, int32(len(r.buffer))
 			return true
 		case c == '\n' || c == '\r':
 			return false
@@ -452,7 +447,7 @@ func (r *plainReader) text(n int32) bool {
 				return false
 			}
 		}
-		r.texts = append(r.texts, c)
+		r.buffer = append(r.buffer, c)
 	}
 	return false
 }

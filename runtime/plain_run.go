@@ -51,6 +51,14 @@ func (r *plainRun) fields(table *plainNode) *plainNode {
 	return r.child(table)
 }
 
+// count returns how many siblings there are from n on, which may be nil.
+func (r *plainRun) count(n *plainNode) (many int) {
+	for ; n != nil; n = r.next(n) {
+		many++
+	}
+	return many
+}
+
 func (r *plainRun) text(n *plainNode) string { return r.piece.texts[n.from:n.to] }
 
 func (r *plainRun) name(n *plainNode) string { return string(r.piece.src[n.from:n.to]) }
@@ -96,9 +104,13 @@ func (r *plainRun) value(n *plainNode) lua.LValue {
 
 // table makes a table.
 func (r *plainRun) table(n *plainNode) *lua.LTable {
-	t := r.L.NewTable()
+	first, room := r.fields(n), 0
+	if first != nil && first.kind != plainField {
+		room = r.count(first)
+	}
+	t := r.L.CreateTable(room, 0)
 	at := 0
-	for field := r.fields(n); field != nil; field = r.next(field) {
+	for field := first; field != nil; field = r.next(field) {
 		switch {
 		case field.kind == plainField:
 			r.L.SetField(t, r.text(field), r.value(r.child(field)))
@@ -291,11 +303,7 @@ func (p *plainValues) add(v Value, what string, key any, err error) {
 
 // arguments returns those of a constructor.
 func (r *plainRun) arguments(b *Builder, a *accessor, first *plainNode) (given plainValues) {
-	n := 0
-	for arg := first; arg != nil; arg = r.next(arg) {
-		n++
-	}
-	given.list = make([]Value, 0, n)
+	given.list = make([]Value, 0, r.count(first))
 	for arg := first; arg != nil; arg = r.next(arg) {
 		if arg == first && (arg.kind == plainName || arg.kind == plainIndex) {
 			lv := r.value(arg)
@@ -359,8 +367,8 @@ func (r *plainRun) configureResults(b *Builder, to *plainValues, what string, n 
 
 // configureTable returns what [Builder.tableValue] makes of the table that a node would be.
 func (r *plainRun) configureTable(b *Builder, n *plainNode) (Value, error) {
-	var entries plainValues
 	out := Value{kind: KindList}
+	entries := plainValues{list: make([]Value, 0, r.count(r.fields(n)))}
 	for field := r.fields(n); field != nil; field = r.next(field) {
 		if field.kind != plainField {
 			r.configure(b, &entries, "entry", field, field.next == 0)

@@ -12,17 +12,36 @@ import (
 
 func TestGCPercent(t *testing.T) {
 	for live, want := range map[uint64]int{0: 400, 4 << 20: 400, 16 << 20: 400, 32 << 20: 200, 64 << 20: 100, 100 << 20: 64, 128 << 20: 50, 4 << 30: 50} {
-		if got := gcPercent(live); got != want {
+		if got := gcPercent(live, false); got != want {
 			t.Errorf("%d MB in use: %d percent, want %d", live>>20, got, want)
 		}
 	}
 }
 
-// The percentage follows the heap, up and down.
+// While a site is loaded the heap may become 200 MB before the first collection, and then
+// behaves as ever.
+func TestGCPercentOfALoad(t *testing.T) {
+	for live, want := range map[uint64]int{0: 4900, 4 << 20: 4900, 50 << 20: 300, 100 << 20: 100, 136 << 20: 50, 150 << 20: 50, 4 << 30: 50} {
+		if got := gcPercent(live, true); got != want {
+			t.Errorf("%d MB in use: %d percent, want %d", live>>20, got, want)
+		}
+	}
+}
+
+// The percentage follows the heap, up and down, and a load.
 func TestAfterEachGC(t *testing.T) {
 	old := debug.SetGCPercent(mostGC)
 	defer debug.SetGCPercent(old)
-	afterEachGC(mostGC)
+	p := &gcPace{}
+	p.afterEachGC()
+	p.during(func() {
+		if got := debug.SetGCPercent(-1); got <= mostGC {
+			t.Errorf("%d percent during a load", got)
+		}
+	})
+	if got := debug.SetGCPercent(mostGC); got != mostGC {
+		t.Errorf("%d percent behind it", got)
+	}
 	large := make([]byte, 256<<20)
 	awaitGCPercent(t, leastGC)
 	runtime.KeepAlive(large)

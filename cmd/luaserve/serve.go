@@ -44,8 +44,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		}
 	}
 	log := a.logger()
-	tuneMemory(log)
-	loader := siteLoader{log: log, sandbox: o.sandbox, dev: o.dev}
+	loader := siteLoader{log: log, sandbox: o.sandbox, dev: o.dev, pace: tuneMemory(log)}
 	if o.dev {
 		log.Warn("--dev: a request that fails shows parts of the script to its client")
 	}

@@ -20,6 +20,7 @@ type siteLoader struct {
 	log     *slog.Logger
 	sandbox runtime.Sandbox
 	dev     bool // clients see what went wrong
+	pace    *gcPace
 
 	mu      sync.Mutex
 	program *runtime.Program // the last one that was loaded
@@ -31,7 +32,9 @@ func (l *siteLoader) load(path string) (*runtime.Program, error) {
 	if l.dev {
 		loadSite = loadForDevelopment
 	}
-	p, err := loadSite(path, l.log, l.sandbox)
+	var p *runtime.Program
+	var err error
+	l.pace.during(func() { p, err = loadSite(path, l.log, l.sandbox) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
