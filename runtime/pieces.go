@@ -21,6 +21,7 @@ import (
 // when it comes by; longer ones are compiled some fields at a time (pieces_fields.go). In
 // their place it has a function that knows the local variables the piece names; from it
 // the piece gets them. Tables within functions, loops and blocks stay.
+// A piece without any code in it is not compiled but followed as it is (plain.go).
 // For what a script does, and for the lines in messages, there is no difference, but that
 // what comes before a syntax error in a piece has run.
 
