@@ -96,11 +96,14 @@ func (w rootsWithin) checkRoot(root string) error {
 // eval evaluates the pattern of a root, whose $n are labels of the host. The request keeps to
 // the directory of the script from then on.
 func (w rootsWithin) eval(vr *runtime.VRequest, p *runtime.Pattern) (string, error) {
-	labels := runtime.HostLabels(vr.Request.URI.Host)
-	if p.UsesCaptures() && !labels.Complete() {
-		return "", runtime.Fail(http.StatusBadRequest, "the host %q has an empty label, so that %q would be the directory of other hosts", string(labels), p)
+	root, fixed := p.Text()
+	if !fixed {
+		labels := runtime.HostLabels(vr.Request.URI.Host)
+		if p.UsesCaptures() && !labels.Complete() {
+			return "", runtime.Fail(http.StatusBadRequest, "the host %q has an empty label, so that %q would be the directory of other hosts", string(labels), p)
+		}
+		root = p.Eval(vr, labels)
 	}
-	root := p.Eval(vr, labels)
 	if err := w.checkRoot(root); err != nil {
 		return "", &runtime.StatusError{Status: http.StatusForbidden, Err: err}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -113,7 +114,7 @@ func (a *staticAction) Run(vr *runtime.VRequest) error {
 	if name == "" || name[len(name)-1] == '/' {
 		return nil
 	}
-	if a.excluded(vr, path.Base(name)) {
+	if a.excluded(vr, name) {
 		a.refuse(vr, http.StatusForbidden)
 		return nil
 	}
@@ -140,13 +141,13 @@ func (a *staticAction) Run(vr *runtime.VRequest) error {
 	return nil
 }
 
-func (a *staticAction) excluded(vr *runtime.VRequest, base string) bool {
-	for _, suffix := range vr.Option(a.exclude).([]string) {
-		if strings.HasSuffix(base, suffix) {
-			return true
-		}
+func (a *staticAction) excluded(vr *runtime.VRequest, name string) bool {
+	suffixes := vr.Option(a.exclude).([]string)
+	if len(suffixes) == 0 {
+		return false
 	}
-	return false
+	base := path.Base(name)
+	return slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(base, suffix) })
 }
 
 // refuse claims the request for an error page, unless failing is left to others.

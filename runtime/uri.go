@@ -28,9 +28,11 @@ var (
 // scheme is that of the connection; an absolute target does not change it, because the
 // client chooses that one (lighttpd2).
 func (u *URI) ParseTarget(target, host, scheme string) error {
-	if isPlainTarget(target) && isPlainHost(host) { // which spares the usual request all that follows
-		*u = URI{Raw: target, RawPath: target, RawOrigPath: target, Path: target, Scheme: scheme, Authority: host, Host: host}
-		return nil
+	if isPlainTarget(target) { // which spares the usual request all that follows
+		if name, ok := plainHost(host); ok {
+			*u = URI{Raw: target, RawPath: target, RawOrigPath: target, Path: target, Scheme: scheme, Authority: host, Host: name}
+			return nil
+		}
 	}
 	return u.parseTarget(target, host, scheme)
 }
@@ -185,18 +187,21 @@ func validHostName(host string) bool {
 	return !emptyLabel || strings.Trim(host, ".") != "" && !strings.HasPrefix(host, "..")
 }
 
-// isPlainHost reports whether an authority is a host name in lower case and nothing else, as
-// it is nearly always: names and addresses with single dots between their parts.
-func isPlainHost(s string) bool {
+// plainHost returns the host name of an authority that is one in lower case, as it is nearly
+// always: a name or an address with single dots between its parts, and perhaps a port.
+func plainHost(s string) (name string, ok bool) {
 	before := byte('.')
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !plainBytes[c] || c == '.' && before == '.' {
-			return false
+		switch c := s[i]; {
+		case c == ':':
+			return s[:i], before != '.' && validPort(s[i:])
+		case !plainBytes[c], c == '.' && before == '.':
+			return "", false
+		default:
+			before = c
 		}
-		before = c
 	}
-	return before != '.'
+	return s, before != '.'
 }
 
 // plainBytes are the bytes of most host names.
