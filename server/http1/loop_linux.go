@@ -65,7 +65,7 @@ const roomBytes = 64 << 10
 
 // restAfter is how long a loop goes on without waiting: only when goroutines wait does the
 // scheduler look whether the network has something for others.
-const restAfter = 500 * time.Microsecond
+const restAfter = time.Millisecond
 
 func newLoop(all *loops) (*loop, error) {
 	l := &loop{loops: all, fd: -1, bell: -1, room: make([]byte, roomBytes)}
