@@ -46,7 +46,8 @@ type watched interface {
 	unuse()
 	tryRead(p []byte) (int, error)
 	tryWrite(p []byte, more bool) (int, error)
-	sendFile(f runtime.SentFile, off, n int64) (int64, error) // it may wait
+	// sendFile may wait, for as long as the timeout says
+	sendFile(f runtime.SentFile, off, n int64, timeout time.Duration) (int64, error)
 	// attach leaves it to the loop until something comes, or the deadline is reached. It is
 	// false when something has come already. When it is true the session belongs to the loop.
 	attach(s *session, deadline moment) bool

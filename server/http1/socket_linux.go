@@ -190,20 +190,20 @@ func (s *socket) Write(p []byte) (n int, err error) {
 }
 
 // sendFile writes n bytes of a file from offset off, without copying them, and returns how
-// many there were.
-func (s *socket) sendFile(f runtime.SentFile, off, n int64) (sent int64, err error) {
+// many there were. The timeout begins when it first waits.
+func (s *socket) sendFile(f runtime.SentFile, off, n int64, timeout time.Duration) (sent int64, err error) {
 	if !s.use() {
 		return 0, s.opError("sendfile", net.ErrClosed)
 	}
 	defer s.unuse()
-	if err := s.expired(&s.out); err != nil {
-		return 0, s.opError("sendfile", err)
-	}
 	if from, ok := f.Shared(); ok {
-		quick, began := f.WasQuick(), time.Now()
-		sent, err = s.sendFrom(from, off, n, quick)
-		if !quick && err == nil {
-			f.Took(sent, time.Since(began))
+		if f.WasQuick() {
+			sent, err = s.sendFrom(from, off, n, timeout, quickSendfile)
+		} else {
+			began := time.Now()
+			if sent, err = s.sendFrom(from, off, n, timeout, syscall.Sendfile); err == nil {
+				f.Took(sent, time.Since(began))
+			}
 		}
 		return sent, s.opError("sendfile", err)
 	}
@@ -211,27 +211,25 @@ func (s *socket) sendFile(f runtime.SentFile, off, n int64) (sent int64, err err
 	if err != nil {
 		return 0, err
 	}
-	controlErr := raw.Control(func(from uintptr) { sent, err = s.sendFrom(int(from), off, n, false) })
+	controlErr := raw.Control(func(from uintptr) { sent, err = s.sendFrom(int(from), off, n, timeout, syscall.Sendfile) })
 	if err == nil {
 		err = controlErr
 	}
 	return sent, s.opError("sendfile", err)
 }
 
-// sendFrom is sendFile for a descriptor that stays open meanwhile. Where it is quick the
-// scheduler need not know of the call: else it may find this thread in it, and wake another one.
-func (s *socket) sendFrom(from int, off, n int64, quick bool) (sent int64, err error) {
+// sendFrom is sendFile for a descriptor that stays open meanwhile.
+func (s *socket) sendFrom(from int, off, n int64, timeout time.Duration, sendfile func(to, from int, off *int64, n int) (int, error)) (sent int64, err error) {
+	waited := false
 	for sent < n {
-		var k int
-		var err error
-		if quick {
-			k, err = quickSendfile(s.fd, from, &off, int(n-sent))
-		} else {
-			k, err = syscall.Sendfile(s.fd, from, &off, int(n-sent))
-		}
+		k, err := sendfile(s.fd, from, &off, int(n-sent))
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
+			if !waited {
+				waited = true
+				s.SetWriteDeadline(time.Now().Add(timeout))
+			}
 			if err := s.await(&s.out); err != nil {
 				return sent, err
 			}
@@ -246,6 +244,8 @@ func (s *socket) sendFrom(from int, off, n int64, quick bool) (sent int64, err e
 	return sent, nil
 }
 
+// quickSendfile is for files that are in memory: the scheduler does not know of the call, else it
+// might find this thread in it and wake another one.
 func quickSendfile(to, from int, off *int64, n int) (int, error) {
 	k, _, errno := syscall.RawSyscall6(syscall.SYS_SENDFILE, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(off)), uintptr(n), 0, 0)
 	if errno != 0 {

@@ -118,16 +118,14 @@ func (w *writer) SendFile(f runtime.SentFile, off, n int64) (sent int64, err err
 	if !w.chunked && len(w.buf)+int(n) <= bufferBytes {
 		return w.readFile(f, off, n)
 	}
-	send := w.fileSender(f, off)
-	if send == nil || w.chunked || n <= bufferBytes {
+	if w.chunked || n <= bufferBytes || !w.canSend(f, off) {
 		return io.Copy(struct{ io.Writer }{w}, io.NewSectionReader(f, off, n))
 	}
 	if err := w.write(w.watched != nil); err != nil {
 		return 0, err
 	}
 	for sent < n {
-		w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
-		k, err := send(off+sent, min(n-sent, filePiece))
+		k, err := w.sendPart(f, off+sent, min(n-sent, filePiece))
 		sent += k
 		w.took(k)
 		if err != nil || k == 0 {
@@ -154,19 +152,26 @@ func (w *writer) readFile(f io.ReaderAt, off, n int64) (int64, error) {
 	return int64(k), err
 }
 
-// fileSender returns what has the kernel send the next part of a file; nil when nothing can.
-func (w *writer) fileSender(f runtime.SentFile, off int64) func(off, n int64) (int64, error) {
+// canSend reports whether sendPart can send a file, from an offset on.
+func (w *writer) canSend(f runtime.SentFile, off int64) bool {
 	if w.watched != nil {
-		return func(off, n int64) (int64, error) { return w.watched.sendFile(f, off, n) }
+		return true
 	}
-	rf, ok := w.rwc.(io.ReaderFrom)
+	_, ok := w.rwc.(io.ReaderFrom)
 	if _, shared := f.Shared(); !ok || shared {
-		return nil
+		return false
 	}
-	if _, err := f.Seek(off, io.SeekStart); err != nil {
-		return nil
+	_, err := f.Seek(off, io.SeekStart)
+	return err == nil
+}
+
+// sendPart has the kernel send the next part of a file.
+func (w *writer) sendPart(f runtime.SentFile, off, n int64) (int64, error) {
+	if w.watched != nil {
+		return w.watched.sendFile(f, off, n, w.timeout)
 	}
-	return func(_, n int64) (int64, error) { return rf.ReadFrom(&io.LimitedReader{R: f.File, N: n}) }
+	w.rwc.SetWriteDeadline(time.Now().Add(w.timeout))
+	return w.rwc.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f.File, N: n})
 }
 
 // end completes the body, of which the last part may still have to be flushed. trailer are
