@@ -51,6 +51,22 @@ actions = vhost.map {
 	}
 }
 
+// A piece may have the whole script run again before it goes on.
+func TestLargeScriptCallsItself(t *testing.T) {
+	pad := strings.Repeat(" ", 300)
+	s := load(t, `
+local main = debug.getinfo(1, "f").func
+_G.runs = (_G.runs or 0) + 1
+function nest(a) if _G.runs == 1 then main() end return a end
+actions = {`+pad+`header.add("A", "1"), nest(header.add("B", "2")), header.add("C", "3"), respond "x" }
+other = {`+pad+`"another piece" }
+--`+strings.Repeat("x", 300<<10))
+	w := s.answer("/")
+	if got := w.Header().Get("A") + w.Header().Get("B") + w.Header().Get("C"); got != "123" {
+		t.Errorf("got %q\n%s", got, s.log)
+	}
+}
+
 func TestLargeScriptErrors(t *testing.T) {
 	for script, want := range map[string]string{
 		"\nactions = { PAD respond 'x',\n redirct '/y' }":               `site.lua:3: unknown action "redirct"; did you mean "redirect"?`,

@@ -28,6 +28,7 @@ func newPlainRun(st *state) plainRun { return plainRun{st: st, names: map[string
 
 // run makes the table that a piece is, and leaves it on the stack.
 func (r *plainRun) run(L *lua.LState, place *lua.LFunction, piece *plainPiece, line int) {
+	defer func(outer plainRun) { *r = outer }(*r) // a script can find its main function and call it
 	r.L, r.place, r.piece, r.first, r.b = L, place, piece, line, nil
 	clear(r.names)
 	L.Push(r.table(&piece.nodes[0]))
