@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path"
 	"strconv"
 
 	"luaserve/runtime"
@@ -44,7 +43,7 @@ func newFLV(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 			vr.Response.Header.Set("Allow", "GET, HEAD")
 			return nil
 		}
-		if static.excluded(vr, path.Base(name)) {
+		if static.excluded(vr, name) {
 			static.refuse(vr, http.StatusForbidden)
 			return nil
 		}

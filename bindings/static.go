@@ -188,28 +188,27 @@ func openStatus(err error) int {
 	return http.StatusInternalServerError
 }
 
-// sendKept answers with a file that was sent before, and reports whether it could. For parts of
-// a file it is opened.
+// sendKept answers with a file that was sent before, and reports whether it could. For several
+// parts of a file it is opened.
 func (a *staticAction) sendKept(vr *runtime.VRequest) bool {
-	if _, ok := lastField(&vr.Request.Header, "Range"); ok {
-		return false
-	}
 	kept := vr.Physical.Kept()
 	if kept == nil {
 		return false
 	}
 	defer kept.Done()
-	if !vr.HandleDirect() {
-		return false
-	}
 	d, ok := kept.Notes().(*description)
 	if !ok || d.etags != vr.Option(a.etag).(etagParts) || d.types != vr.Option(a.types).(*mimeTable) {
 		d = a.describe(vr, kept.Info)
 		kept.Note(d)
 	}
+	size := kept.Info.Size()
+	ranges, parts := a.asked(vr, d, size)
+	if len(ranges) > 1 || !vr.HandleDirect() {
+		return false
+	}
 	if !a.begin(vr, d) {
-		vr.Response.Header.Set("Content-Type", d.typ)
-		kept.AddTo(vr.Out)
+		r := beginPart(vr, ranges, parts, size, d.typ)
+		kept.AddTo(vr.Out, r.start, r.length)
 	}
 	return true
 }
@@ -254,41 +253,53 @@ func (a *staticAction) send(vr *runtime.VRequest, f *os.File, info fs.FileInfo) 
 		f.Close()
 		return
 	}
-	if vr.Option(a.ranges).(bool) {
-		if value, ok := lastField(&vr.Request.Header, "Range"); ok && d.mayRange(&vr.Request.Header) {
-			if ranges, ok := parseRange(value, size); ok {
-				sendRanges(vr, f, ranges, size, d.typ)
-				return
-			}
-		}
-	}
-	vr.Response.Header.Set("Content-Type", d.typ)
-	if kept := vr.Physical.Keep(f, info); kept != nil {
-		f.Close()
-		kept.AddTo(vr.Out)
+	ranges, parts := a.asked(vr, d, size)
+	if len(ranges) > 1 {
+		sendParts(vr, f, ranges, size, d.typ)
 		return
 	}
-	vr.Out.AddFile(f, 0, size)
+	r := beginPart(vr, ranges, parts, size, d.typ)
+	if kept := vr.Physical.Keep(f, info); kept != nil {
+		f.Close()
+		kept.AddTo(vr.Out, r.start, r.length)
+		return
+	}
+	vr.Out.AddFile(f, r.start, r.length)
 }
 
-// sendRanges answers with parts of f, which it closes or hands over.
-func sendRanges(vr *runtime.VRequest, f *os.File, ranges []byteRange, size int64, typ string) {
+// asked returns which parts of a file are asked for, and whether any are: not all of it.
+func (a *staticAction) asked(vr *runtime.VRequest, d *description, size int64) (ranges []byteRange, parts bool) {
+	value, ok := lastField(&vr.Request.Header, "Range")
+	if !ok || !vr.Option(a.ranges).(bool) || !d.mayRange(&vr.Request.Header) {
+		return nil, false
+	}
+	return parseRange(value, size)
+}
+
+// beginPart sets what an answer with one part of a file has, or with none or all of it, and
+// returns the part.
+func beginPart(vr *runtime.VRequest, ranges []byteRange, parts bool, size int64, typ string) byteRange {
 	h := &vr.Response.Header
-	switch len(ranges) {
-	case 0:
+	switch {
+	case !parts:
+		h.Set("Content-Type", typ)
+		return byteRange{0, size}
+	case len(ranges) == 0:
 		vr.Response.Status = http.StatusRequestedRangeNotSatisfiable
 		h.Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
-		f.Close()
-	case 1:
-		vr.Response.Status = http.StatusPartialContent
-		h.Set("Content-Range", ranges[0].contentRange(size))
-		h.Set("Content-Type", typ)
-		vr.Out.AddFile(f, ranges[0].start, ranges[0].length)
-	default:
-		vr.Response.Status = http.StatusPartialContent
-		body := newMultipart(f, ranges, size, typ)
-		h.Set("Content-Type", multipartType)
-		h.Set("Content-Length", strconv.FormatInt(body.length, 10))
-		vr.Out.AddStream(body)
+		return byteRange{}
 	}
+	vr.Response.Status = http.StatusPartialContent
+	h.Set("Content-Range", ranges[0].contentRange(size))
+	h.Set("Content-Type", typ)
+	return ranges[0]
+}
+
+// sendParts answers with several parts of f, which it hands over.
+func sendParts(vr *runtime.VRequest, f *os.File, ranges []byteRange, size int64, typ string) {
+	body := newMultipart(f, ranges, size, typ)
+	vr.Response.Status = http.StatusPartialContent
+	vr.Response.Header.Set("Content-Type", multipartType)
+	vr.Response.Header.Set("Content-Length", strconv.FormatInt(body.length, 10))
+	vr.Out.AddStream(body)
 }

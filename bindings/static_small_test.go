@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// The answers with a file that is in memory are those with the file.
-func TestStaticSmallFilesAnswerAlike(t *testing.T) {
+// The answers with a file that is kept, in memory or open, are those with the file.
+func TestStaticKeptFilesAnswerAlike(t *testing.T) {
 	t.Parallel()
+	long := strings.Repeat("body {}\n", 5000)
 	s, err := loadStatic(t, `setup.mime_types { [".css"] = "text/css" }
 		actions = { docroot "@ROOT@", when(request.query:eq "x", { etag.use {}, mime_types { [".css"] = "text/x" } }), static() }`,
-		map[string]string{"www/f.css": "body {}"})
+		map[string]string{"www/f.css": "body {}", "www/long.css": long, "www/empty.css": ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +40,16 @@ func TestStaticSmallFilesAnswerAlike(t *testing.T) {
 		for range 2 {
 			answers = append(answers, ask("GET", "/f.css"), ask("HEAD", "/f.css"), ask("GET", "/f.css", "If-None-Match", "ETAG"),
 				ask("GET", "/f.css", "If-None-Match", `"other"`), ask("GET", "/f.css", "Range", "bytes=1-3"), ask("GET", "/f.css?x"), ask("GET", "/f.css"))
+		}
+		for _, path := range []string{"/f.css", "/long.css", "/empty.css"} {
+			for range 3 { // the third one finds it open
+				answers = append(answers, ask("GET", path))
+			}
+			for _, part := range []string{"bytes=1-3", "bytes=-2", "bytes=0-", "bytes=39000-", "bytes=50000-", "bytes=0-0,2-3", "bytes=x"} {
+				answers = append(answers, ask("GET", path, "Range", part), ask("HEAD", path, "Range", part),
+					ask("GET", path, "Range", part, "If-Range", "ETAG"), ask("GET", path, "Range", part, "If-Range", `"other"`),
+					ask("GET", path, "Range", part, "If-None-Match", "ETAG"))
+			}
 		}
 		return answers
 	}

@@ -56,11 +56,11 @@ func (q *ChunkQueue) AddFile(f *os.File, off, n int64) {
 	q.chunks = append(q.chunks, chunk{file: f, off: off, n: n})
 }
 
-// addShared appends the first n bytes of a file that others send as well.
-func (q *ChunkQueue) addShared(f *SharedFile, n int64) {
+// addShared appends n bytes from offset off of a file that others send as well.
+func (q *ChunkQueue) addShared(f *SharedFile, off, n int64) {
 	if n > 0 {
 		f.use()
-		q.chunks = append(q.chunks, chunk{file: f.file, shared: f, n: n})
+		q.chunks = append(q.chunks, chunk{file: f.file, shared: f, off: off, n: n})
 	}
 }
 

@@ -377,13 +377,13 @@ func (s *keptFiles) close() {
 	}
 }
 
-// AddTo appends the file to a body.
-func (f *KeptFile) AddTo(q *ChunkQueue) {
+// AddTo appends n bytes of the file from offset off to a body. It must have them.
+func (f *KeptFile) AddTo(q *ChunkQueue, off, n int64) {
 	if f.content != nil {
-		q.Add(f.content)
+		q.Add(f.content[off : off+n])
 		return
 	}
-	q.addShared(f.file, f.Info.Size())
+	q.addShared(f.file, off, n)
 }
 
 // Done ends the use of what [Physical.Kept] or [Physical.Keep] has returned.

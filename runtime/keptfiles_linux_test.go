@@ -1,15 +1,19 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // newKeptFiles keeps files that were changed just now. With watch they are watched.
@@ -58,7 +62,7 @@ func (s *keptFiles) send(root, path string) (content string, kept bool, err erro
 
 func (f *KeptFile) read() (string, error) {
 	var q ChunkQueue
-	f.AddTo(&q)
+	f.AddTo(&q, 0, f.Info.Size())
 	b, err := io.ReadAll(&q)
 	return string(b), err
 }
@@ -292,7 +296,7 @@ func TestKeptFilesGiveRemovedOnesBack(t *testing.T) {
 	p := Physical{DocRoot: dir, Path: dir + "/f", kept: s}
 	f := p.Kept()
 	var q ChunkQueue
-	f.AddTo(&q)
+	f.AddTo(&q, 0, f.Info.Size())
 	f.Done()
 	os.Remove(dir + "/f")
 	for deadline := time.Now().Add(20 * time.Second); s.isOpen(dir + "/f"); time.Sleep(10 * time.Millisecond) {
@@ -352,5 +356,42 @@ func write(t *testing.T, file, content string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Parts of a kept file are those of the file, whoever sends others of it at the same time.
+func TestPartsOfKeptFiles(t *testing.T) {
+	dir, s := t.TempDir(), newKeptFiles(t, true)
+	for name, size := range map[string]int{"short": shortBytes, "long": 10 * shortBytes} {
+		text := make([]byte, size)
+		for i := range text {
+			text[i] = byte(rand.Uint32())
+		}
+		write(t, dir+"/"+name, string(text))
+		for range 3 {
+			s.send(dir, dir+"/"+name)
+		}
+		p := Physical{DocRoot: dir, Path: dir + "/" + name, kept: s}
+		rapid.Check(t, func(t *rapid.T) {
+			f := p.Kept()
+			if f == nil {
+				t.Fatal("the file is not kept")
+			}
+			defer f.Done()
+			var want []byte
+			var q ChunkQueue
+			for range rapid.IntRange(0, 3).Draw(t, "parts") {
+				off := rapid.IntRange(0, size).Draw(t, "off")
+				n := rapid.IntRange(0, size-off).Draw(t, "n")
+				f.AddTo(&q, int64(off), int64(n))
+				want = append(want, text[off:off+n]...)
+			}
+			if q.Len() != int64(len(want)) {
+				t.Fatalf("length %d, want %d", q.Len(), len(want))
+			}
+			if got, err := io.ReadAll(&q); !bytes.Equal(got, want) || err != nil {
+				t.Fatalf("got %d bytes, %v; want %d, or other ones", len(got), err, len(want))
+			}
+		})
 	}
 }

@@ -27,7 +27,7 @@ func (p *Physical) Kept() *KeptFile { return nil }
 func (p *Physical) Keep(*os.File, fs.FileInfo) *KeptFile { return nil }
 
 // AddTo does nothing.
-func (f *KeptFile) AddTo(*ChunkQueue) {}
+func (f *KeptFile) AddTo(_ *ChunkQueue, off, n int64) {}
 
 // Done does nothing.
 func (f *KeptFile) Done() {}
