@@ -25,7 +25,7 @@ const (
 // loadingHeap is what the heap may become while a site is loaded before any garbage is
 // collected. Little of what a large site is made from is garbage before the end, and to go
 // through all of it each time that 64 MB were added took half of the time.
-const loadingHeap = 200 << 20
+const loadingHeap = 170 << 20
 
 // tuneMemory sets how often a server collects garbage, unless the environment says it (GOGC),
 // and limits the memory.
