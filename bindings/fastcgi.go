@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/yookoala/gofast"
 
@@ -86,23 +87,35 @@ func (f *fastcgiBackend) exchange(vr *runtime.VRequest, announced, length int64,
 		req.Stdin = vr.In
 	}
 	if mayPause {
-		if p := f.client.Start(vr.LateContext(), &req, f.stderr(vr)); p != nil {
+		pause := fastcgiPauses.Get().(*fastcgiPause)
+		pause.backend, pause.announced, pause.log = f, announced, vr.Log()
+		if f.client.Start(vr.LateContext(), &req, pause.stderr, &pause.pending) {
 			env.free()
-			return vr.Pause(p.On(), &fastcgiPause{f, p, announced})
+			return vr.Pause(pause.pending.On(), pause)
 		}
+		fastcgiPauses.Put(pause)
 	}
 	resp, err := f.ask(vr, &req)
 	env.free()
 	return f.handle(vr, resp, err)
 }
 
-// fastcgiPause is a request that waits for its answer.
+// fastcgiPause is a request that waits for its answer. Behind an answer that came whole its memory
+// is used again.
 type fastcgiPause struct {
 	backend *fastcgiBackend
-	pending *fcgi.Pending
+	pending fcgi.Pending
 
 	announced int64 // length of the body, of which nothing is left
+	log       *slog.Logger
+	stderr    func(line string) // logs a line, made once
 }
+
+var fastcgiPauses = sync.Pool{New: func() any {
+	p := &fastcgiPause{}
+	p.stderr = func(line string) { p.backend.logLine(p.log, line) }
+	return p
+}}
 
 // Resume implements [runtime.Resumer].
 func (p *fastcgiPause) Resume(vr *runtime.VRequest, wait bool) error {
@@ -114,9 +127,15 @@ func (p *fastcgiPause) Resume(vr *runtime.VRequest, wait bool) error {
 		return p.backend.exchange(vr, p.announced, 0, false, true)
 	}
 	if err != nil {
-		err = backendError(p.backend.address, err)
+		return backendError(p.backend.address, err)
 	}
-	return p.backend.handle(vr, resp, err)
+	whole := resp.Data != nil
+	err = p.backend.handle(vr, resp, nil)
+	if whole && p.pending.Free() {
+		p.log = nil
+		fastcgiPauses.Put(p)
+	}
+	return err
 }
 
 // handle makes the answer of the application that of the request.
@@ -155,9 +174,11 @@ func (f *fastcgiBackend) ask(vr *runtime.VRequest, req *fcgi.Request) (*fcgi.Res
 // stderr returns what takes the lines that the application writes to stderr.
 func (f *fastcgiBackend) stderr(vr *runtime.VRequest) func(line string) {
 	log := vr.Log()
-	return func(line string) {
-		log.LogAttrs(context.Background(), slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
-	}
+	return func(line string) { f.logLine(log, line) }
+}
+
+func (f *fastcgiBackend) logLine(log *slog.Logger, line string) {
+	log.LogAttrs(context.Background(), slog.LevelError, line, slog.String("backend", f.address), slog.String("stream", "stderr"))
 }
 
 // askThroughMiddleware sends the request through what the embedder has put before it.

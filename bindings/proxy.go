@@ -3,6 +3,7 @@ package bindings
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"luaserve/bindings/httpproxy"
 	"luaserve/bindings/upstream"
@@ -68,10 +69,12 @@ func (p *proxyUpstream) Run(vr *runtime.VRequest) error {
 // exchange asks the server. A request that may pause does so if it can be sent over a kept
 // connection.
 func (p *proxyUpstream) exchange(vr *runtime.VRequest, length int64, mayPause, fresh bool) error {
-	var own [2]httpproxy.Field
+	fields := proxyFieldsPool.Get().(*proxyFields)
+	defer fields.free()
+	fields.take(vr)
 	req := httpproxy.Request{
 		Method: vr.Request.Method, Target: vr.Request.URI.RawPath, Host: vr.Request.Header.Get("Host"),
-		Header: eachField(&vr.Request.Header), Own: forwardedFields(vr, own[:0]), Length: length,
+		Header: fields.header, Own: fields.own, Length: length,
 		Trailers: vr.TakesTrailers(), Upgrade: p.upgrade(vr), Loop: vr, Fresh: fresh,
 	}
 	if length != 0 {
@@ -82,19 +85,44 @@ func (p *proxyUpstream) exchange(vr *runtime.VRequest, length int64, mayPause, f
 	}
 	ctx := vr.LateContext()
 	if mayPause {
-		if pending := p.client.Start(ctx, &req); pending != nil {
-			return vr.Pause(pending.On(), &proxyPause{p, pending})
+		pause := proxyPauses.Get().(*proxyPause)
+		if p.client.Start(ctx, &req, &pause.pending) {
+			pause.upstream = p
+			return vr.Pause(pause.pending.On(), pause)
 		}
+		proxyPauses.Put(pause)
 	}
 	resp, err := p.client.Do(ctx, &req)
 	return p.handle(vr, resp, err)
 }
 
-// proxyPause is a request that waits for its answer.
+// proxyFields are the fields of a request, in memory that is used again.
+type proxyFields struct{ header, own []httpproxy.Field }
+
+var proxyFieldsPool = sync.Pool{New: func() any { return &proxyFields{} }}
+
+func (f *proxyFields) take(vr *runtime.VRequest) {
+	for name, value := range vr.Request.Header.All() {
+		f.header = append(f.header, httpproxy.Field{Name: name, Value: value})
+	}
+	f.own = forwardedFields(vr, f.own)
+}
+
+func (f *proxyFields) free() {
+	clear(f.header)
+	clear(f.own)
+	f.header, f.own = f.header[:0], f.own[:0]
+	proxyFieldsPool.Put(f)
+}
+
+// proxyPause is a request that waits for its answer. Behind an answer that came whole its memory
+// is used again.
 type proxyPause struct {
 	upstream *proxyUpstream
-	pending  *httpproxy.Pending
+	pending  httpproxy.Pending
 }
+
+var proxyPauses = sync.Pool{New: func() any { return &proxyPause{} }}
 
 // Resume implements [runtime.Resumer].
 func (p *proxyPause) Resume(vr *runtime.VRequest, wait bool) error {
@@ -105,7 +133,13 @@ func (p *proxyPause) Resume(vr *runtime.VRequest, wait bool) error {
 	if err == upstream.ErrStale {
 		return p.upstream.exchange(vr, 0, false, true)
 	}
-	return p.upstream.handle(vr, resp, err)
+	whole := err == nil && resp.Data != nil
+	err = p.upstream.handle(vr, resp, err)
+	if whole {
+		p.pending.Free()
+		proxyPauses.Put(p)
+	}
+	return err
 }
 
 // handle makes the answer of the server that of the request.
@@ -131,17 +165,6 @@ func (p *proxyUpstream) handle(vr *runtime.VRequest, resp *httpproxy.Response, e
 	vr.HandleBackend(resp.Status, nil)
 	vr.Out.Add(resp.Data)
 	return nil
-}
-
-// eachField gives the fields of a header by their index.
-func eachField(h *runtime.Header) func(i int) (name, value string, ok bool) {
-	return func(i int) (name, value string, ok bool) {
-		if i >= h.Len() {
-			return "", "", false
-		}
-		f := h.At(i)
-		return f.Name, f.Value, true
-	}
 }
 
 // upgrade returns the protocol that the client asks to go over to, if it may (RFC 9110, 7.8).

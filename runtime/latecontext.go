@@ -11,11 +11,16 @@ func (vr *VRequest) LateContext() context.Context {
 	if vr.ctx != nil {
 		return vr.ctx
 	}
-	return &lateContext{vr: vr}
+	if vr.late == nil {
+		vr.late = &lateContext{}
+	}
+	vr.late.vr = vr
+	return vr.late
 }
 
 // lateContext becomes the context of the request when it is needed. That happens in the
-// goroutine of the request; others may use it afterwards, also when the request is over.
+// goroutine of the request; others may use it afterwards, also when the request is over. One
+// that was not needed is used again.
 type lateContext struct {
 	vr  *VRequest
 	ctx context.Context // nil until it was needed

@@ -27,6 +27,7 @@ type VRequest struct {
 	prog         *Program
 	exchange     Exchange
 	ctx          context.Context
+	late         *lateContext // what LateContext returned, or the memory for it; nil until it was asked for
 	handled      handledState
 	closeAfter   bool // the connection is not used again
 	upgrade      upgrade
@@ -307,8 +308,12 @@ func (vr *VRequest) release() {
 	clear(resp)
 	clear(env)
 	captures, options, frames, insert, kept := vr.captures[:0], vr.optionSpace, vr.frames[:0], vr.insertHeader, vr.firstPin.memory
+	late := vr.late
+	if late != nil && late.ctx != nil {
+		late = nil // others may still use it
+	}
 	*vr = VRequest{} // a literal with what stays in it would be made elsewhere and copied
-	vr.captures, vr.optionSpace, vr.frames, vr.insertHeader, vr.firstPin.memory = captures, options, frames, insert, kept
+	vr.captures, vr.optionSpace, vr.frames, vr.insertHeader, vr.firstPin.memory, vr.late = captures, options, frames, insert, kept, late
 	vr.Request.Header.fields, vr.Response.Header.fields, vr.Env.header.fields = head[:0], resp[:0], env[:0]
 	pool.Put(vr)
 }

@@ -53,4 +53,11 @@ func (t tokens) has(name string) bool {
 	return slices.ContainsFunc(t, func(s string) bool { return strings.EqualFold(s, name) })
 }
 
-func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
+func hasSpaceOrControl(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}

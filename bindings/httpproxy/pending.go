@@ -8,7 +8,7 @@ import (
 )
 
 // Pending is a request that was sent and whose answer nobody waits for yet. One goroutine at a
-// time may use it.
+// time may use it. It can be used for one request after another.
 type Pending struct {
 	conn     *conn
 	method   string
@@ -17,25 +17,33 @@ type Pending struct {
 }
 
 // Start sends a request over a kept connection that r.Loop watches. It is [Client.Do] up to the
-// answer, without waiting. Nil says that this cannot be done for the request, or not now: Do has
-// to be called, with the same arguments.
-func (c *Client) Start(ctx context.Context, r *Request) *Pending {
+// answer, without waiting; p is what waits for that. False says that this cannot be done for the
+// request, or not now: Do has to be called, with the same arguments.
+func (c *Client) Start(ctx context.Context, r *Request, p *Pending) bool {
 	if r.Length != 0 || !upstream.Idempotent(r.Method) || r.Upgrade != "" {
-		return nil
+		return false
 	}
 	w, err := newWire(r, !c.config.Keeps())
 	if err != nil {
-		return nil
+		return false
 	}
-	defer w.free()
 	cn := c.pool.Send(r.Loop, w.bytes)
+	w.free()
 	if cn == nil {
-		return nil
+		return false
 	}
 	cn.begin(ctx, r.Loop)
-	p := &Pending{conn: cn, method: r.Method, trailers: r.Trailers}
+	p.conn, p.method, p.trailers = cn, r.Method, r.Trailers
+	p.answer.Response = Response{}
 	p.answer.head.fields = p.answer.fields[:0]
-	return p
+	return true
+}
+
+// Free forgets a request whose answer came whole, so that nothing of it is held: its Response
+// must not be used any more.
+func (p *Pending) Free() {
+	clear(p.answer.Header)
+	p.conn, p.answer.Response = nil, Response{}
 }
 
 // On is the connection on which the answer comes.

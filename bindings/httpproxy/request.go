@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,11 +22,10 @@ type Request struct {
 	Method string
 	Target string // path and query, sent byte for byte
 	Host   string // the value of Host, may be empty
-	// Header gives the other fields by their index from 0 on, in their order; ok is false
-	// behind the last one. Fields that belong to one connection, those that Connection names,
-	// Host, Content-Length, Expect and Proxy are left out, and those that another one is
-	// written like, with "-" for "_" and other signs. Nil means that there are none.
-	Header func(i int) (name, value string, ok bool)
+	// Header has the other fields in their order. Those that belong to one connection, those
+	// that Connection names, Host, Content-Length, Expect and Proxy are left out, and those that
+	// another one is written like, with "-" for "_" and other signs.
+	Header []Field
 	// Own are fields of the gateway. They come last and replace those of their names, however
 	// "-" is written there.
 	Own []Field
@@ -163,9 +163,9 @@ func (r *Request) checkLine() error {
 		return fmt.Errorf("the method %q is not a token", r.Method)
 	case r.Method == http.MethodConnect:
 		return errors.New("CONNECT cannot be passed on")
-	case r.Target == "" || strings.ContainsFunc(r.Target, isSpaceOrControl):
+	case r.Target == "" || hasSpaceOrControl(r.Target):
 		return fmt.Errorf("the target %q cannot be sent", r.Target)
-	case strings.ContainsFunc(r.Host, isSpaceOrControl):
+	case hasSpaceOrControl(r.Host):
 		return fmt.Errorf("the host %q cannot be sent", r.Host)
 	}
 	return nil
@@ -174,15 +174,11 @@ func (r *Request) checkLine() error {
 // appendFields appends the fields that are passed on.
 func (r *Request) appendFields(dst []byte) (_ []byte, err error) {
 	named := r.namedByConnection()
-	for i := 0; r.Header != nil; i++ {
-		name, value, ok := r.Header(i)
-		if !ok {
-			break
-		}
-		if perConnection(name) || notPassedOn(name) || named.has(name) || r.isReplaced(name) {
+	for _, f := range r.Header {
+		if perConnection(f.Name) || notPassedOn(f.Name) || named.has(f.Name) || r.isReplaced(f.Name) {
 			continue
 		}
-		if dst, err = appendField(dst, name, value); err != nil {
+		if dst, err = appendField(dst, f.Name, f.Value); err != nil {
 			return dst, err
 		}
 	}
@@ -195,13 +191,9 @@ func (r *Request) appendFields(dst []byte) (_ []byte, err error) {
 }
 
 func (r *Request) namedByConnection() (named tokens) {
-	for i := 0; r.Header != nil; i++ {
-		name, value, ok := r.Header(i)
-		if !ok {
-			break
-		}
-		if upstream.IsName(name, "connection") {
-			named = named.add(value)
+	for _, f := range r.Header {
+		if upstream.IsName(f.Name, "connection") {
+			named = named.add(f.Value)
 		}
 	}
 	return named
@@ -211,13 +203,23 @@ func appendField(dst []byte, name, value string) ([]byte, error) {
 	if !upstream.IsToken(name) {
 		return dst, fmt.Errorf("the header name %q is not a token", name)
 	}
-	if strings.ContainsAny(value, "\r\n\x00") {
+	if breaksLine(value) {
 		return dst, fmt.Errorf("the header %s has a line break or a NUL in its value", name)
 	}
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
 	dst = append(dst, value...)
 	return append(dst, "\r\n"...), nil
+}
+
+// breaksLine reports whether a value would end its line, or be cut by somebody on the way.
+func breaksLine(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c == '\r' || c == '\n' || c == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // notPassedOn reports whether a field of the request is the gateway's own business. Proxy
@@ -242,32 +244,27 @@ func notPassedOn(name string) bool {
 // from Remote-User, so what a script says with the latter must not come with the former.
 func (r *Request) isReplaced(name string) bool {
 	plain := dashed(name)
-	for _, f := range r.Own {
-		if strings.EqualFold(f.Name, plain) {
-			return true
-		}
-	}
-	if plain == name {
-		return false
-	}
-	for i := 0; r.Header != nil; i++ {
-		other, _, ok := r.Header(i)
-		if !ok {
-			break
-		}
-		if strings.EqualFold(other, plain) {
-			return true
-		}
-	}
-	return false
+	called := func(f Field) bool { return len(f.Name) == len(plain) && strings.EqualFold(f.Name, plain) }
+	return slices.ContainsFunc(r.Own, called) || plain != name && slices.ContainsFunc(r.Header, called)
 }
 
 // dashed returns a name with "-" for all that is neither a letter nor a digit.
 func dashed(name string) string {
+	i := 0
+	for i < len(name) && (isAlnum(rune(name[i])) || name[i] == '-') {
+		i++
+	}
+	if i == len(name) { // as nearly all are
+		return name
+	}
 	return strings.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+		if isAlnum(c) {
 			return c
 		}
 		return '-'
 	}, name)
+}
+
+func isAlnum(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,13 +164,11 @@ func post(body string) *Request {
 }
 
 // header makes the header of a request from names and values in turn.
-func header(pairs ...string) func(int) (string, string, bool) {
-	return func(i int) (name, value string, ok bool) {
-		if 2*i >= len(pairs) {
-			return "", "", false
-		}
-		return pairs[2*i], pairs[2*i+1], true
+func header(pairs ...string) (fields []Field) {
+	for pair := range slices.Chunk(pairs, 2) {
+		fields = append(fields, Field{pair[0], pair[1]})
 	}
+	return fields
 }
 
 // fetch does a request and reads the body.

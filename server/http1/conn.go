@@ -16,7 +16,7 @@ import (
 // request. One goroutine serves it.
 type conn struct {
 	*session
-	buf  []byte // buf[r:w] was read and not used yet
+	buf  []byte // buf[r:w] was read and not used yet; nil while the request is paused
 	r, w int
 	seen int // how much of that was searched for the end of a head
 	out  writer
@@ -25,6 +25,7 @@ type conn struct {
 
 	reply *runtime.Reply // of a request that is paused; else nil
 	batch *runtime.Batch // see Batch
+	lent  *buffers       // what buffers are lent in; nil until they were
 
 	begun    bool            // a part of a head has come
 	drained  bool            // the last read took all that there was
@@ -41,6 +42,35 @@ var connPool = sync.Pool{New: func() any {
 	c.out.flushNow = func() { c.out.flush() }
 	return c
 }}
+
+// buffers are those of a conn that does not need them for now. The ones used last are used next:
+// they are still in the processor's caches, which those of all paused requests would not fit.
+type buffers struct{ in, out []byte }
+
+var buffersPool = sync.Pool{New: func() any { return &buffers{make([]byte, bufferSize), make([]byte, 0, bufferSize)} }}
+
+// lendBuffers gives the buffers to others, if nothing is in them and nobody may read into them.
+func (c *conn) lendBuffers() {
+	if c.r < c.w || len(c.out.buf) > 0 || c.body != nil || c.watch.active() {
+		return
+	}
+	b := c.lent
+	if b == nil {
+		b = &buffers{}
+	}
+	b.in, b.out = c.buf, c.out.buf
+	c.r, c.w, c.buf, c.out.buf, c.lent = 0, 0, nil, nil, nil
+	buffersPool.Put(b)
+}
+
+// takeBuffers takes buffers again, if it has lent its own.
+func (c *conn) takeBuffers() {
+	if c.buf != nil {
+		return
+	}
+	c.lent = buffersPool.Get().(*buffers)
+	c.buf, c.out.buf = c.lent.in, c.lent.out
+}
 
 func newConn(s *session) *conn {
 	c := connPool.Get().(*conn)
@@ -105,6 +135,7 @@ func (c *conn) answer() error {
 func (c *conn) resume(wait bool) error {
 	reply := c.reply
 	c.reply, c.batch = nil, nil
+	c.takeBuffers()
 	reply.Resume(wait)
 	return c.deliver(reply)
 }
@@ -135,12 +166,14 @@ func (c *conn) pause(reply *runtime.Reply) bool {
 	if !ok {
 		return false
 	}
+	c.lendBuffers()
 	s := c.session
 	c.reply, s.conn = reply, c
-	if on.attach(s, since(time.Now().Add(pauseFor))) {
+	if on.attach(s, now()+moment(pauseFor)) {
 		return true
 	}
 	c.reply, s.conn = nil, nil
+	c.takeBuffers()
 	return false
 }
 

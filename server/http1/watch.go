@@ -38,6 +38,13 @@ func (w *watcher) context(c *conn) context.Context {
 	return ctx
 }
 
+// active reports whether the client is watched for the running request.
+func (w *watcher) active() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ctx != nil
+}
+
 // bodyDone is called when the last byte of the request body was read.
 func (w *watcher) bodyDone(c *conn) {
 	w.mu.Lock()
