@@ -1,6 +1,7 @@
 package bindings
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -97,7 +98,12 @@ func (p *proxyUpstream) exchange(vr *runtime.VRequest, length int64, mayPause, f
 }
 
 // proxyFields are the fields of a request, in memory that is used again.
-type proxyFields struct{ header, own []httpproxy.Field }
+type proxyFields struct {
+	header, own []httpproxy.Field
+
+	client netip.Addr
+	text   string // of client; requests of one client often follow one another
+}
 
 var proxyFieldsPool = sync.Pool{New: func() any { return &proxyFields{} }}
 
@@ -105,7 +111,7 @@ func (f *proxyFields) take(vr *runtime.VRequest) {
 	for name, value := range vr.Request.Header.All() {
 		f.header = append(f.header, httpproxy.Field{Name: name, Value: value})
 	}
-	f.own = forwardedFields(vr, f.own)
+	f.addForwarded(vr)
 }
 
 func (f *proxyFields) free() {
@@ -133,7 +139,7 @@ func (p *proxyPause) Resume(vr *runtime.VRequest, wait bool) error {
 	if err == upstream.ErrStale {
 		return p.upstream.exchange(vr, 0, false, true)
 	}
-	whole := err == nil && resp.Data != nil
+	whole := err == nil && resp.Data != ""
 	err = p.upstream.handle(vr, resp, err)
 	if whole {
 		p.pending.Free()
@@ -155,7 +161,7 @@ func (p *proxyUpstream) handle(vr *runtime.VRequest, resp *httpproxy.Response, e
 		vr.HandleUpgrade(t.Protocol, t.Run)
 		return nil
 	}
-	if resp.Data == nil {
+	if resp.Data == "" {
 		vr.HandleBackend(resp.Status, resp.Body)
 		if resp.Trailer != nil {
 			vr.PassTrailer(func() []runtime.Field { return runtimeFields(resp.Trailer()) })
@@ -163,7 +169,7 @@ func (p *proxyUpstream) handle(vr *runtime.VRequest, resp *httpproxy.Response, e
 		return nil
 	}
 	vr.HandleBackend(resp.Status, nil)
-	vr.Out.Add(resp.Data)
+	vr.Out.AddString(resp.Data)
 	return nil
 }
 
@@ -184,17 +190,20 @@ func (p *proxyUpstream) upgrade(vr *runtime.VRequest) string {
 	return ""
 }
 
-// forwardedFields say where the request came from. As in lighttpd2, what the client says of
-// itself is replaced. They are appended to fields.
-func forwardedFields(vr *runtime.VRequest, fields []httpproxy.Field) []httpproxy.Field {
+// addForwarded adds the fields that say where the request came from. As in lighttpd2, what the
+// client says of itself is replaced.
+func (f *proxyFields) addForwarded(vr *runtime.VRequest) {
 	scheme := "http"
 	if vr.Con.TLS != nil {
 		scheme = "https"
 	}
 	if vr.Con.Remote.IsValid() {
-		fields = append(fields, httpproxy.Field{Name: "X-Forwarded-For", Value: vr.Con.Remote.Addr().String()})
+		if client := vr.Con.Remote.Addr(); f.client != client {
+			f.client, f.text = client, client.String()
+		}
+		f.own = append(f.own, httpproxy.Field{Name: "X-Forwarded-For", Value: f.text})
 	}
-	return append(fields, httpproxy.Field{Name: "X-Forwarded-Proto", Value: scheme})
+	f.own = append(f.own, httpproxy.Field{Name: "X-Forwarded-Proto", Value: scheme})
 }
 
 func runtimeFields(fields []httpproxy.Field) []runtime.Field {

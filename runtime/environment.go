@@ -159,9 +159,12 @@ func (vr *VRequest) pinTo(h *heap) *pin {
 			return p
 		}
 	}
-	p := &vr.firstPin
-	if len(vr.pins) > 0 {
+	p := vr.firstPin
+	if len(vr.pins) > 0 || p == nil {
 		p = &pin{}
+	}
+	if vr.firstPin == nil {
+		vr.firstPin = p
 	}
 	p.vr, p.state = vr, vr.parentState(h)
 	if p.state == nil {
@@ -264,5 +267,7 @@ func (p *pin) release() {
 	}
 	clear(m.scopes)
 	m.scopes = m.scopes[:0]
-	p.vr, p.state, p.reqTab = nil, nil, nil
+	kept := p.memory
+	*p = pin{}
+	p.memory = kept
 }

@@ -46,7 +46,7 @@ type VRequest struct {
 	enters       int      // how many were run, and how often a function was woken
 	woken        bool     // see Wake
 	pins         []*pin
-	firstPin     pin     // usually the only one
+	firstPin     *pin    // usually the only one; its memory stays
 	pinSpace     [1]*pin // the first memory of pins
 	handlerDepth int     // lua.handler files within each other
 	running      *call   // the Lua call that this request is in
@@ -307,13 +307,13 @@ func (vr *VRequest) release() {
 	clear(head)
 	clear(resp)
 	clear(env)
-	captures, options, frames, insert, kept := vr.captures[:0], vr.optionSpace, vr.frames[:0], vr.insertHeader, vr.firstPin.memory
+	captures, options, frames, insert, kept := vr.captures[:0], vr.optionSpace, vr.frames[:0], vr.insertHeader, vr.firstPin
 	late := vr.late
 	if late != nil && late.ctx != nil {
 		late = nil // others may still use it
 	}
 	*vr = VRequest{} // a literal with what stays in it would be made elsewhere and copied
-	vr.captures, vr.optionSpace, vr.frames, vr.insertHeader, vr.firstPin.memory, vr.late = captures, options, frames, insert, kept, late
+	vr.captures, vr.optionSpace, vr.frames, vr.insertHeader, vr.firstPin, vr.late = captures, options, frames, insert, kept, late
 	vr.Request.Header.fields, vr.Response.Header.fields, vr.Env.header.fields = head[:0], resp[:0], env[:0]
 	pool.Put(vr)
 }

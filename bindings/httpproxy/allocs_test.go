@@ -23,7 +23,7 @@ func TestAllocations(t *testing.T) {
 	r := &Request{Method: "GET", Target: "/a/b?c", Host: "localhost", Header: header("User-Agent", "x", "Accept", "*/*")}
 	n := testing.AllocsPerRun(200, func() {
 		resp, err := c.Do(context.Background(), r)
-		if err != nil || string(resp.Data) != "hello" {
+		if err != nil || resp.Data != "hello" {
 			t.Fatal(resp, err)
 		}
 	})

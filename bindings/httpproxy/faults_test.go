@@ -147,7 +147,7 @@ func TestEarlyAnswers(t *testing.T) {
 			}
 			left := body.Len()
 			got, err := io.ReadAll(resp.Body)
-			got = append(resp.Data, got...)
+			got = append([]byte(resp.Data), got...)
 			if tt.body == large && err != nil {
 				err = nil // closing a socket with unread data resets the connection
 			}

@@ -57,7 +57,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 		body, err := io.ReadAll(resp.Body)
-		body = append(resp.Data, body...)
+		body = append([]byte(resp.Data), body...)
 		if err != nil {
 			if c.pool.Len() != 0 {
 				t.Error("kept after an error")

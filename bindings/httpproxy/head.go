@@ -16,6 +16,8 @@ type head struct {
 	chunked bool
 	keep    bool // the upstream keeps the connection open
 
+	behind string // the beginning of what came behind the head
+
 	named   tokens // fields that Connection says are for this connection only
 	upgrade string // the protocol, when Connection says that it counts
 	trailer tokens // the fields that Trailer announces
@@ -26,12 +28,12 @@ type head struct {
 func (cn *conn) readHead(upgrade string, h *head) error {
 	space, left := h.fields, cn.config.MaxHeadBytes
 	for {
-		text, err := cn.headText(left)
+		text, behind, err := cn.headText(left)
 		if err != nil {
 			return err
 		}
 		left -= len(text)
-		*h = head{fields: space, length: -1}
+		*h = head{fields: space, length: -1, behind: behind}
 		if err := h.parse(text); err != nil {
 			return err
 		}
@@ -47,8 +49,12 @@ func (cn *conn) readHead(upgrade string, h *head) error {
 // protocol is how every answer begins.
 const protocol = "HTTP/"
 
-// headText reads a head of at most limit bytes.
-func (cn *conn) headText(limit int) (string, error) {
+// oneText is the longest body, in bytes, that is in one piece of memory with its head.
+const oneText = 1 << 10
+
+// headText reads a head of at most limit bytes. It also returns the beginning of what has come
+// behind it.
+func (cn *conn) headText(limit int) (head, behind string, err error) {
 	var before []byte // what did not fit the buffer
 	for line := 0; ; {
 		text := cn.buffered()
@@ -56,15 +62,16 @@ func (cn *conn) headText(limit int) (string, error) {
 			text = append(before, text...)
 		}
 		if n := min(len(text), len(protocol)); string(text[:n]) != protocol[:n] {
-			return "", fmt.Errorf("malformed status line: %s", upstream.Quote(string(text[:min(len(text), 100)])))
+			return "", "", fmt.Errorf("malformed status line: %s", upstream.Quote(string(text[:min(len(text), 100)])))
 		}
 		end, next := upstream.HeadEnd(text, line)
 		if end > limit || end < 0 && len(text) >= limit {
-			return "", fmt.Errorf("the response head is larger than %d bytes", cn.config.MaxHeadBytes)
+			return "", "", fmt.Errorf("the response head is larger than %d bytes", cn.config.MaxHeadBytes)
 		}
 		if end >= 0 {
 			cn.r += end - len(before)
-			return string(text[:end]), nil
+			both := string(text[:min(len(text), end+oneText)])
+			return both[:end], both[end:], nil
 		}
 		line = next
 		if before != nil || cn.w-cn.r == readBuffer {
@@ -72,7 +79,7 @@ func (cn *conn) headText(limit int) (string, error) {
 			cn.r = cn.w
 		}
 		if err := cn.fill(); err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
 }

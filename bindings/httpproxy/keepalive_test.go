@@ -211,7 +211,7 @@ func TestAnswersNeverCross(t *testing.T) {
 					var body []byte
 					if i%5 != 0 {
 						body, err = io.ReadAll(resp.Body)
-						body = append(resp.Data, body...)
+						body = append([]byte(resp.Data), body...)
 					}
 					resp.Body.Close()
 					if !strings.HasPrefix(strings.Repeat(id, 100), string(body)) {

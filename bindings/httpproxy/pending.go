@@ -43,7 +43,7 @@ func (c *Client) Start(ctx context.Context, r *Request, p *Pending) bool {
 // must not be used any more.
 func (p *Pending) Free() {
 	clear(p.answer.Header)
-	p.conn, p.answer.Response = nil, Response{}
+	p.conn, p.answer.Response, p.answer.head = nil, Response{}, head{}
 }
 
 // On is the connection on which the answer comes.

@@ -21,7 +21,7 @@ type Response struct {
 	// Header may have a field Trailer, which announces some of them.
 	Trailer func() []Field
 	// Data is the whole body, when it came together with the head; Body is empty then.
-	Data []byte
+	Data string
 	// Body is never nil. Read returns io.EOF only at the end of the message; a body that
 	// broke off is an [Error] that matches io.ErrUnexpectedEOF. Close closes the connection
 	// unless the end was read. One goroutine at a time may use Body.
@@ -50,7 +50,11 @@ func (a *answer) respond(cn *conn, method string, trailers bool) *Response {
 		return &a.Response
 	case method == http.MethodHead, h.status == http.StatusNoContent, h.status == http.StatusNotModified, n == 0:
 	case 0 < n && n <= int64(cn.w-cn.r):
-		a.Data = append([]byte(nil), cn.buffered()[:n]...)
+		if a.Data = h.behind; n <= int64(len(a.Data)) {
+			a.Data = a.Data[:n]
+		} else {
+			a.Data = string(cn.buffered()[:n])
+		}
 		cn.r += int(n)
 	default:
 		a.Body = &a.body

@@ -62,7 +62,7 @@ func TestAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			body, err := io.ReadAll(resp.Body)
-			body = append(resp.Data, body...)
+			body = append([]byte(resp.Data), body...)
 			if resp.Status != tt.status || lines(resp.Header) != tt.header || string(body) != tt.body || err != nil {
 				t.Errorf("got %d, %q, %q, %v", resp.Status, lines(resp.Header), body, err)
 			}

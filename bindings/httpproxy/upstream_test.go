@@ -179,7 +179,7 @@ func fetch(ctx context.Context, c *Client, r *Request) (status int, body string,
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return resp.Status, string(resp.Data) + string(b), err
+	return resp.Status, resp.Data + string(b), err
 }
 
 // wantError checks the kind of an error and where it happened.

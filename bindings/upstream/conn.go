@@ -30,7 +30,7 @@ type Conn struct {
 	watched   Watched         // nil when Net is none
 	raw       syscall.RawConn // nil when Net has none
 	ask       asker
-	idleSince time.Time
+	idleSince time.Duration // since start
 
 	readBy, writeBy time.Time // the deadlines that are set; zero when there is none
 }

@@ -26,19 +26,22 @@ func HeadEnd(b []byte, line int) (end, next int) {
 
 // CutLine returns the first line of s without its end, LF or CRLF, and what is behind it.
 func CutLine(s string) (line, rest string) {
-	line, rest, _ = strings.Cut(s, "\n")
-	return strings.TrimSuffix(line, "\r"), rest
+	i := strings.IndexByte(s, '\n')
+	if i < 0 {
+		return strings.TrimSuffix(s, "\r"), ""
+	}
+	return strings.TrimSuffix(s[:i], "\r"), s[i+1:]
 }
 
 // CutField splits a header line without its end. Space around the value is dropped. It is as
 // strict as RFC 9110 section 5: a line that a server would have to repair is an error, also one
 // that goes on the line before it.
 func CutField(line string) (name, value string, err error) {
-	name, value, ok := strings.Cut(line, ":")
-	if !ok {
+	colon := strings.IndexByte(line, ':')
+	if colon < 0 {
 		return "", "", fmt.Errorf("header line without a colon: %s", Quote(line))
 	}
-	if name == "" {
+	if name, value = line[:colon], trimSpace(line[colon+1:]); name == "" {
 		return "", "", fmt.Errorf("header line without a name: %s", Quote(line))
 	}
 	for i := 0; i < len(name); i++ {
@@ -46,13 +49,23 @@ func CutField(line string) (name, value string, err error) {
 			return "", "", fmt.Errorf("header name with byte %#02x: %s", name[i], Quote(line))
 		}
 	}
-	value = strings.Trim(value, " \t")
 	for i := 0; i < len(value); i++ {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return "", "", fmt.Errorf("header value with control byte %#02x: %s", c, Quote(line))
 		}
 	}
 	return name, value, nil
+}
+
+// trimSpace is strings.Trim for spaces and tabs, which nearly all fields need.
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // ParseLength parses the value of a Content-Length: digits only (RFC 9110 section 8.6).

@@ -4,7 +4,6 @@ import (
 	"net"
 	"slices"
 	"syscall"
-	"time"
 )
 
 // A request that waits for a backend can be left to the loops, as a connection is that waits
@@ -66,10 +65,10 @@ func (l *loop) forget(s *socket) {
 // reports whether it waits for any.
 func (l *loop) overdue() (waits bool) {
 	l.mu.Lock()
-	l.looked = append(l.looked[:0], l.backends...) // their locks come before that of the loop
+	l.guarded = append(l.guarded[:0], l.backends...) // their locks come before that of the loop
 	l.mu.Unlock()
-	now := since(time.Now())
-	for _, b := range l.looked {
+	now := now()
+	for _, b := range l.guarded {
 		b.mu.Lock()
 		if late := b.attached; late != nil && b.in.deadline <= now {
 			b.attached = nil
@@ -78,7 +77,7 @@ func (l *loop) overdue() (waits bool) {
 		waits = waits || b.attached != nil
 		b.mu.Unlock()
 	}
-	clear(l.looked)
+	clear(l.guarded)
 	return waits
 }
 

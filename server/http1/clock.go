@@ -43,10 +43,10 @@ type stamp struct {
 	text  string
 }
 
-// date is the Date field of an answer that is written now. When the time of day is set it
+// date is the Date field of an answer that is written at a moment, which is now. When the time of day is set it
 // follows within a second.
-func (c *clock) date() string {
-	if s := c.cached.Load(); s != nil && now() < s.until {
+func (c *clock) date(at moment) string {
+	if s := c.cached.Load(); s != nil && at < s.until {
 		return s.text
 	}
 	today := time.Now()

@@ -169,7 +169,7 @@ func (c *conn) pause(reply *runtime.Reply) bool {
 	c.lendBuffers()
 	s := c.session
 	c.reply, s.conn = reply, c
-	if on.attach(s, now()+moment(pauseFor)) {
+	if on.attach(s, c.now()+moment(pauseFor)) {
 		return true
 	}
 	c.reply, s.conn = nil, nil
@@ -243,8 +243,16 @@ func (c *conn) deadline() (moment, error) {
 	if !c.begun && c.served > 0 {
 		wait = c.idle
 	}
-	c.until = now() + moment(wait)
+	c.until = c.now() + moment(wait)
 	return c.until, nil
+}
+
+// now is the present moment; on a watched connection it may be a little earlier.
+func (c *conn) now() moment {
+	if c.watched != nil {
+		return c.watched.now()
+	}
+	return now()
 }
 
 // readMore reads what has come on a watched connection.

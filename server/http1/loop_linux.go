@@ -29,12 +29,14 @@ type loop struct {
 	// it from there has the loop.
 	turn atomic.Uint64
 
+	looked atomic.Int64 // the moment when it last looked for events
+
 	// of the goroutine that has the loop
 	events   [64]syscall.EpollEvent
-	got      int       // events that are there
-	next     int       // the first that was not looked at
-	rested   time.Time // when it last waited
-	rests    bool      // it waits, or has just done so
+	got      int    // events that are there
+	next     int    // the first that was not looked at
+	rested   moment // when it last waited
+	rests    bool   // it waits, or has just done so
 	sessions [64]*session
 	inputs   [64]input // of the sessions
 	room     []byte    // for the inputs
@@ -42,7 +44,7 @@ type loop struct {
 	mu       sync.Mutex
 	sockets  []*socket // by descriptor
 	backends []*socket // those among them that a request can be paused for
-	looked   []*socket // the memory of the guard for them
+	guarded  []*socket // the memory of the guard for them
 	serial   int32     // of the last socket; an event may be older than the socket that has its descriptor now
 	closed   bool
 }
@@ -58,6 +60,15 @@ func (t turn) pass() {
 	if t.loop != nil {
 		t.loop.pass(t.number)
 	}
+}
+
+// now is the time when the loop last looked for events, which is the present one but for what
+// others had it serve meanwhile: two steps of the guard at most.
+func (t turn) now() moment {
+	if l := t.loop; l != nil && l.turn.Load() == t.number|1 {
+		return moment(l.looked.Load())
+	}
+	return now()
 }
 
 // roomBytes is how much may be read for the sessions of a loop before they are called.
@@ -233,9 +244,11 @@ func (l *loop) gather() {
 // look asks the kernel for events and reports whether there are any. When it is false the
 // goroutine waits until there may be.
 func (l *loop) look(uintptr) bool {
-	if now := time.Now(); l.rests {
-		l.rests, l.rested = false, now
-	} else if now.Sub(l.rested) > restAfter {
+	at := now()
+	l.looked.Store(int64(at))
+	if l.rests {
+		l.rests, l.rested = false, at
+	} else if at-l.rested > moment(restAfter) {
 		l.rests = true
 		l.ring()
 		return false

@@ -54,6 +54,7 @@ type watched interface {
 	detach() bool // takes it back; false when somebody else has it
 	cut()         // closes it under whoever uses it
 	yield()       // has the loop go on without this goroutine, which is about to wait
+	now() moment  // the present one, or a little earlier
 	// adopt returns a connection to a backend as one that loops watch, or as it is
 	adopt(nc net.Conn) net.Conn
 }

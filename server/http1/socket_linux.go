@@ -410,6 +410,8 @@ func (s *socket) happened(events uint32) *session {
 // yield has the loop go on in another goroutine, when it runs in that of the caller.
 func (s *socket) yield() { s.turn.pass() }
 
+func (s *socket) now() moment { return s.turn.now() }
+
 // CloseWrite says that nothing more is written.
 func (s *socket) CloseWrite() error {
 	return s.control(func() error { return syscall.Shutdown(s.fd, syscall.SHUT_WR) })

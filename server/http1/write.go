@@ -293,7 +293,7 @@ func (c *conn) writeHead(reply *runtime.Reply, keep, noBody bool) {
 		b = appendField(b, name, value)
 	}
 	if !dated {
-		b = appendField(b, "Date", c.srv.clock.date())
+		b = appendField(b, "Date", c.srv.clock.date(c.now()))
 	}
 	switch {
 	case reply.Status == 205:
