@@ -15,6 +15,9 @@ type Pauser interface {
 	// Adopt returns a connection in the place of nc that a request can pause for; or nc, when
 	// there is none.
 	Adopt(nc net.Conn) net.Conn
+	// Place tells those apart that serve requests: a request that pauses best waits for a
+	// connection that it has adopted itself, or another one of its place. It is above 0.
+	Place() int
 	// CanPause reports whether the request may be left alone.
 	CanPause() bool
 }
@@ -59,6 +62,14 @@ func (vr *VRequest) Adopt(nc net.Conn) net.Conn {
 		return p.Adopt(nc)
 	}
 	return nc
+}
+
+// Place is that of the front end, 0 when it has none; see [Pauser].
+func (vr *VRequest) Place() int {
+	if p, ok := vr.exchange.(Pauser); ok {
+		return p.Place()
+	}
+	return 0
 }
 
 // Tail runs an action as the last thing that the calling action does, which then need not know

@@ -16,6 +16,7 @@ type pausingExchange struct{ fakeExchange }
 
 func (e *pausingExchange) Waits()                     {}
 func (e *pausingExchange) Adopt(nc net.Conn) net.Conn { return nc }
+func (e *pausingExchange) Place() int                 { return 1 }
 func (e *pausingExchange) CanPause() bool             { return true }
 
 // waiting is an action that has to wait n times, and then writes a pattern to the answer. With

@@ -28,6 +28,7 @@ type Conn struct {
 	Loop Loop
 
 	watched   Watched         // nil when Net is none
+	place     int             // of the loop that has adopted Net; 0 when none has
 	raw       syscall.RawConn // nil when Net has none
 	ask       asker
 	idleSince time.Duration // since start

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,10 +24,16 @@ type Pool[C pooled] struct {
 	starving atomic.Int32
 
 	mu     sync.Mutex
-	idle   []C // the oldest first
+	idle   []idle[C] // the oldest first
 	timer  *time.Timer
 	armed  bool // the timer runs
 	closed bool
+}
+
+// idle is a connection that nobody uses.
+type idle[C pooled] struct {
+	conn  C
+	place int // of the loop that has adopted it, 0 when none has
 }
 
 var start = time.Now()
@@ -41,9 +48,13 @@ func NewPool[C pooled](max int, idleTime time.Duration) *Pool[C] {
 }
 
 // Get returns an idle connection, or nil. The backend may have closed it; [Conn.Ask] finds out.
-func (p *Pool[C]) Get() C {
+func (p *Pool[C]) Get() C { return p.get(0) }
+
+// get is Get for a loop: if there are connections that it has adopted itself it returns one of
+// those, else one that none has.
+func (p *Pool[C]) get(place int) C {
 	for {
-		c, ok := p.take()
+		c, ok := p.take(place)
 		if !ok {
 			return c
 		}
@@ -66,25 +77,45 @@ func (p *Pool[C]) Put(c C) {
 		s.Net.Close()
 		return
 	}
-	p.idle = append(p.idle, c)
+	p.idle = append(p.idle, idle[C]{c, s.place})
 	if !p.armed {
 		p.arm(p.idleTime)
 	}
 	p.mu.Unlock()
 }
 
-// take removes the connection used last. ok is false when there is none.
-func (p *Pool[C]) take() (c C, ok bool) {
+// take removes the connection used last, of the best place for one. ok is false when there is
+// none.
+func (p *Pool[C]) take(place int) (c C, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.idle) - 1
-	if n < 0 {
+	if len(p.idle) == 0 {
 		return c, false
 	}
-	var none C
-	c, p.idle[n] = p.idle[n], none
-	p.idle = p.idle[:n]
+	i := p.nearest(place)
+	c = p.idle[i].conn
+	last := copy(p.idle[i:], p.idle[i+1:]) + i
+	p.idle[last] = idle[C]{}
+	p.idle = p.idle[:last]
 	return c, true
+}
+
+// nearest returns the index of the connection used last that is at a place; else of one that is
+// nowhere, else of any. There are connections.
+func (p *Pool[C]) nearest(place int) int {
+	free := -1
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		switch at := p.idle[i].place; {
+		case place == 0 || at == place:
+			return i
+		case at == 0 && free < 0:
+			free = i
+		}
+	}
+	if free < 0 {
+		free = len(p.idle) - 1
+	}
+	return free
 }
 
 // Len returns the number of idle connections.
@@ -97,7 +128,7 @@ func (p *Pool[C]) Len() int {
 // Yield closes an idle connection, if there is one: it may hold the worker of the backend that
 // shall take a new one.
 func (p *Pool[C]) Yield() {
-	if c, ok := p.take(); ok {
+	if c, ok := p.take(0); ok {
 		c.shared().Net.Close()
 	}
 }
@@ -130,15 +161,15 @@ func (p *Pool[C]) expire() {
 	p.mu.Lock()
 	p.armed = false
 	n := 0
-	for n < len(p.idle) && uptime()-p.idle[n].shared().idleSince >= p.idleTime {
+	for n < len(p.idle) && uptime()-p.idle[n].conn.shared().idleSince >= p.idleTime {
 		n++
 	}
-	old := append([]C(nil), p.idle[:n]...)
+	old := slices.Clone(p.idle[:n])
 	rest := copy(p.idle, p.idle[n:])
 	clear(p.idle[rest:])
 	p.idle = p.idle[:rest]
 	if rest > 0 && !p.closed {
-		p.arm(p.idle[0].shared().idleSince + p.idleTime - uptime())
+		p.arm(p.idle[0].conn.shared().idleSince + p.idleTime - uptime())
 	}
 	p.mu.Unlock()
 	closeAll(old)
@@ -156,8 +187,8 @@ func (p *Pool[C]) Close() {
 	closeAll(idle)
 }
 
-func closeAll[C pooled](conns []C) {
+func closeAll[C pooled](conns []idle[C]) {
 	for _, c := range conns {
-		c.shared().Net.Close()
+		c.conn.shared().Net.Close()
 	}
 }

@@ -13,6 +13,9 @@ type Loop interface {
 	// Adopt returns a [Watched] connection in the place of an idle one, or that itself when
 	// there can be none.
 	Adopt(nc net.Conn) net.Conn
+	// Place tells such goroutines apart: what comes over a connection that was adopted goes on
+	// in the one that has adopted it, on whose processor a request should stay. It is above 0.
+	Place() int
 }
 
 // Watched is a connection that is looked after by somebody who says when something has come,
@@ -45,6 +48,7 @@ func (c *Conn) Adopt(loop Loop) bool {
 	if c.watched, _ = c.Net.(Watched); c.watched == nil {
 		return false
 	}
+	c.place = loop.Place()
 	c.raw = nil
 	c.readBy, c.writeBy = time.Time{}, time.Time{}
 	return true
@@ -54,8 +58,8 @@ func (c *Conn) Adopt(loop Loop) bool {
 // loop watches, or when that did not take the request at once.
 func (p *Pool[C]) Send(loop Loop, request []byte) C {
 	var none C
-	for {
-		c := p.Get()
+	for place := loop.Place(); ; {
+		c := p.get(place)
 		if c == none {
 			return none
 		}

@@ -11,7 +11,9 @@ import (
 // goroutine meanwhile, and its answer is read and passed on where the next event is taken.
 // That is for answers that come soon; see pauseFor.
 
-// adopt returns a socket in the place of a connection, or that itself when it cannot be one.
+// adopt returns a socket in the place of a connection, or that itself when it cannot be one. It
+// is of the same loop: an answer that comes in another one, on another processor, would move all
+// the memory of its request there and back.
 func (s *socket) adopt(nc net.Conn) net.Conn {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
@@ -30,7 +32,7 @@ func (s *socket) adopt(nc net.Conn) net.Conn {
 	if raw.Control(func(of uintptr) { fd = duplicate(int(of)) }) != nil || fd < 0 {
 		return nc
 	}
-	b := s.loop.loops.addBackend(fd)
+	b := s.loop.addBackend(fd)
 	if b.loop.watch(b, inEdges) != nil {
 		b.Close()
 		return nc
@@ -39,14 +41,14 @@ func (s *socket) adopt(nc net.Conn) net.Conn {
 	return b
 }
 
-// addBackend is add for the connection to a backend.
-func (p *loops) addBackend(fd int) *socket {
-	b := newSocket(p.turnOf(), fd)
+// addBackend makes a socket of the connection to a backend.
+func (l *loop) addBackend(fd int) *socket {
+	b := newSocket(l, fd)
 	b.backend, b.noOut, b.registered = true, true, true
-	b.loop.enter(b)
-	b.loop.mu.Lock()
-	b.loop.backends = append(b.loop.backends, b)
-	b.loop.mu.Unlock()
+	l.enter(b)
+	l.mu.Lock()
+	l.backends = append(l.backends, b)
+	l.mu.Unlock()
 	return b
 }
 

@@ -399,6 +399,14 @@ func (c *conn) Adopt(nc net.Conn) net.Conn {
 	return c.watched.adopt(nc)
 }
 
+// Place implements [runtime.Pauser].
+func (c *conn) Place() int {
+	if c.watched == nil {
+		return 0
+	}
+	return c.watched.place()
+}
+
 func (c *conn) Method() string                 { return c.head.method }
 func (c *conn) Target() string                 { return c.head.target }
 func (c *conn) Proto() string                  { return c.head.proto }

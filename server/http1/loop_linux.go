@@ -19,6 +19,7 @@ import (
 // therefore stays the same from its beginning to its end.
 type loop struct {
 	loops *loops
+	place int             // among them, from 1 on
 	epoll *os.File        // waited for as a file is, so that an idle loop holds no thread
 	ready syscall.RawConn // of epoll
 	fd    int             // of epoll

@@ -37,6 +37,7 @@ func newLoops() (*loops, error) {
 			return nil, err
 		}
 		p.all = append(p.all, l)
+		l.place = len(p.all)
 	}
 	for _, l := range p.all {
 		go p.work(job{l, 0})
@@ -47,13 +48,10 @@ func newLoops() (*loops, error) {
 
 // add makes a socket of a descriptor, for one loop after the other.
 func (p *loops) add(fd int) *socket {
-	s := newSocket(p.turnOf(), fd)
+	s := newSocket(p.all[int(p.last.Add(1))%len(p.all)], fd)
 	s.loop.enter(s)
 	return s
 }
-
-// turnOf returns the loop whose turn it is to get a socket.
-func (p *loops) turnOf() *loop { return p.all[int(p.last.Add(1))%len(p.all)] }
 
 // close ends the loops. The sockets are closed already.
 func (p *loops) close() {

@@ -57,6 +57,7 @@ type watched interface {
 	now() moment  // the present one, or a little earlier
 	// adopt returns a connection to a backend as one that loops watch, or as it is
 	adopt(nc net.Conn) net.Conn
+	place() int // the number of its loop, from 1 on
 }
 
 var (

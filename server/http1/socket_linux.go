@@ -412,6 +412,8 @@ func (s *socket) yield() { s.turn.pass() }
 
 func (s *socket) now() moment { return s.turn.now() }
 
+func (s *socket) place() int { return s.loop.place }
+
 // CloseWrite says that nothing more is written.
 func (s *socket) CloseWrite() error {
 	return s.control(func() error { return syscall.Shutdown(s.fd, syscall.SHUT_WR) })

@@ -24,7 +24,7 @@ func backendPair(t *testing.T) (near *socket, far int) {
 		t.Fatal(err)
 	}
 	p := newTestLoop(t)
-	near = p.addBackend(fds[0])
+	near = p.all[0].addBackend(fds[0])
 	if err := near.loop.watch(near, inEdges); err != nil {
 		t.Fatal(err)
 	}
