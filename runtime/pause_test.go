@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -168,4 +169,39 @@ func pausingModule(pauses *int) *runtime.Module {
 			}), nil
 		}},
 	}}
+}
+
+// A late context that was needed belongs to its request for ever; the memory of others is used
+// again.
+func TestLateContexts(t *testing.T) {
+	needed, others := map[context.Context]bool{}, map[context.Context]bool{}
+	late := &runtime.Module{Name: "late", Actions: []runtime.ActionDef{{
+		Name: "late",
+		New: func(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+			return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+				ctx := vr.LateContext()
+				if needed[ctx] {
+					t.Error("a context that was needed is that of another request")
+				}
+				if vr.Request.URI.Path == "/need" {
+					ctx.Done()
+					needed[ctx] = true
+				} else {
+					others[ctx] = true
+				}
+				return nil
+			}), nil
+		},
+	}}}
+	p, err := runtime.Load(writeScript(t, `actions = { late(), respond "x" }`), testConfig(&logBuffer{}, late))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for i := range 100 {
+		p.Handle(&fakeExchange{target: []string{"/", "/", "/need"}[i%3]}).Close()
+	}
+	if len(needed) != 33 || len(others) > 60 {
+		t.Errorf("%d contexts that were needed, %d others", len(needed), len(others))
+	}
 }

@@ -2,9 +2,12 @@ package upstream
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // client is a connection as a transport has it.
@@ -47,6 +50,45 @@ func TestPoolUsesTheNewest(t *testing.T) {
 		t.Error("an idle connection did not make room")
 	}
 	p.Yield()
+}
+
+// A loop gets the connection used last of those that it has adopted itself, else of those that
+// none has, else of all; the others keep their order.
+func TestPoolKeepsPlaces(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := NewPool[*client](8, time.Minute)
+		defer p.Close()
+		var kept []*client // the oldest first
+		pick := func(place int) *client {
+			for _, fits := range []func(c *client) bool{
+				func(c *client) bool { return place == 0 || c.place == place },
+				func(c *client) bool { return c.place == 0 },
+				func(c *client) bool { return true },
+			} {
+				for i, c := range slices.Backward(kept) {
+					if fits(c) {
+						kept = slices.Delete(kept, i, i+1)
+						return c
+					}
+				}
+			}
+			return nil
+		}
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			place := rapid.IntRange(0, 3).Draw(t, "place")
+			if rapid.Bool().Draw(t, "put") && len(kept) < 8 {
+				c := connect()
+				c.place = place
+				p.Put(c)
+				kept = append(kept, c)
+			} else if got, want := p.get(place), pick(place); got != want {
+				t.Fatalf("the wrong connection for %d", place)
+			}
+			if p.Len() != len(kept) {
+				t.Fatalf("%d connections are kept, want %d", p.Len(), len(kept))
+			}
+		}
+	})
 }
 
 func TestPoolStarving(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -120,4 +121,46 @@ func TestRequestBehindLateBody(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Requests that pause use the buffers of others, and what has come behind a request stays where
+// it is: each gets its own answer, however many there are at once.
+func TestPausedRequestsLendBuffers(t *testing.T) {
+	addr, _, _ := proxySite(t, func() {})
+	var clients sync.WaitGroup
+	for client := range 32 {
+		clients.Go(func() {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(20 * time.Second))
+			in := bufio.NewReader(c)
+			for round := range 50 {
+				var out strings.Builder
+				n := 1 + round%3 // at once
+				for i := range n {
+					fmt.Fprintf(&out, "GET /%d/%d/%d HTTP/1.1\r\nHost: a\r\n\r\n", client, round, i)
+				}
+				cut := out.Len() * (round % 7) / 7
+				io.WriteString(c, out.String()[:cut])
+				io.WriteString(c, out.String()[cut:])
+				for i := range n {
+					resp, err := http.ReadResponse(in, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					body, err := io.ReadAll(resp.Body)
+					if want := fmt.Sprintf("/%d/%d/%d", client, round, i); err != nil || string(body) != want {
+						t.Errorf("got %q and %v, want %q", body, err, want)
+						return
+					}
+				}
+			}
+		})
+	}
+	clients.Wait()
 }

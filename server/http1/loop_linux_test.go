@@ -309,3 +309,26 @@ func TestLoopsUnderLoad(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// How long a connection may be idle counts from the end of its request, also when its loop has had
+// nothing to do meanwhile.
+func TestIdleBehindALongRequest(t *testing.T) {
+	limits := runtime.DefaultLimits()
+	limits.IdleTimeout = 300 * time.Millisecond
+	addr, _ := serveWatched(t, http1.Config{Limits: func() *runtime.Limits { return &limits }}, func(ex runtime.Exchange) *runtime.Reply {
+		ex.(runtime.Waiter).Waits()
+		time.Sleep(600 * time.Millisecond)
+		return runtime.NewReply(200, 2, io.NopCloser(strings.NewReader("ok")))
+	})
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 3 {
+		if got := ask(t, c, "/"); got != "ok" {
+			t.Fatalf("got %q", got)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
