@@ -154,6 +154,10 @@ func cgiBody(vr *runtime.VRequest) (announced, length int64, err error) {
 	return announced, length, err
 }
 
+// add adds a variable. Put in the place of its twenty calls it would be 3 KB that every request
+// has to bring into the instruction cache.
+//
+//go:noinline
 func (e *cgiEnv) add(name, value string) {
 	if own := e.ownValue(name); own != nil {
 		value = *own

@@ -153,7 +153,8 @@ func (h *Header) dropNamedByConnection() {
 
 func (h *Header) clone() Header { return Header{append([]Field(nil), h.fields...)} }
 
-func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
+// sameName is nearly always asked for names that are written alike, or of different lengths.
+func sameName(a, b string) bool { return len(a) == len(b) && (a == b || strings.EqualFold(a, b)) }
 
 // ValidFieldName reports whether name is a token (RFC 9110, 5.6.2).
 func ValidFieldName(name string) bool {

@@ -23,8 +23,12 @@ func appendParams(dst []byte, params []Param) []byte {
 	dst = openRecord(dst)
 	for i := range params {
 		p := &params[i]
-		dst = appendLength(dst, len(p.Name))
-		dst = appendLength(dst, len(p.Value))
+		if len(p.Name)|len(p.Value) <= 127 {
+			dst = append(dst, byte(len(p.Name)), byte(len(p.Value)))
+		} else {
+			dst = appendLength(dst, len(p.Name))
+			dst = appendLength(dst, len(p.Value))
+		}
 		dst = append(dst, p.Name...)
 		dst = append(dst, p.Value...)
 	}

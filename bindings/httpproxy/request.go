@@ -26,8 +26,8 @@ type Request struct {
 	// that Connection names, Host, Content-Length, Expect and Proxy are left out, and those that
 	// another one is written like, with "-" for "_" and other signs.
 	Header []Field
-	// Own are fields of the gateway. They come last and replace those of their names, however
-	// "-" is written there.
+	// Own are fields of the gateway, whose names are tokens. They come last and replace those of
+	// their names, however "-" is written there.
 	Own []Field
 	// Body is the request body. It is not used when Length is 0.
 	Body io.Reader
@@ -118,11 +118,10 @@ func (r *Request) appendHead(dst []byte, last bool) ([]byte, error) {
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
 	dst = append(dst, r.Target...)
-	dst = append(dst, " HTTP/1.1\r\n"...)
-	dst, err := appendField(dst, "Host", r.Host)
-	if err == nil {
-		dst, err = r.appendFields(dst)
-	}
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	dst = append(dst, r.Host...)
+	dst = append(dst, "\r\n"...)
+	dst, err := r.appendFields(dst)
 	if err != nil {
 		return dst, err
 	}
@@ -183,7 +182,7 @@ func (r *Request) appendFields(dst []byte) (_ []byte, err error) {
 		}
 	}
 	for _, f := range r.Own {
-		if dst, err = appendField(dst, f.Name, f.Value); err != nil {
+		if dst, err = appendOwn(dst, f.Name, f.Value); err != nil {
 			return dst, err
 		}
 	}
@@ -203,6 +202,11 @@ func appendField(dst []byte, name, value string) ([]byte, error) {
 	if !upstream.IsToken(name) {
 		return dst, fmt.Errorf("the header name %q is not a token", name)
 	}
+	return appendOwn(dst, name, value)
+}
+
+// appendOwn is appendField for a name that is a token.
+func appendOwn(dst []byte, name, value string) ([]byte, error) {
 	if breaksLine(value) {
 		return dst, fmt.Errorf("the header %s has a line break or a NUL in its value", name)
 	}
@@ -215,7 +219,7 @@ func appendField(dst []byte, name, value string) ([]byte, error) {
 // breaksLine reports whether a value would end its line, or be cut by somebody on the way.
 func breaksLine(value string) bool {
 	for i := range len(value) {
-		if c := value[i]; c == '\r' || c == '\n' || c == 0 {
+		if c := value[i]; c <= '\r' && (c == '\r' || c == '\n' || c == 0) {
 			return true
 		}
 	}
