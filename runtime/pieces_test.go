@@ -48,6 +48,11 @@ b", 'c' } error("line 3")`,
 	"local o = {}\nreturn { 1, -- one\n 02, o.x,\n o:none(),\n 3 }",
 	"local n = 0 function up() n = n + 1 return n end return { up(), up(), a, up() }, { n, { n, up() }, n }, { error(\n'x', 1) }",
 	"local e = { 1,\n error('up', 2) }",
+	"local e = { 1, {},\n error() }",
+	"local o = { f = error, g = { ['h'] = error } } return { o.f() }",
+	"local o = { f = error, g = { ['h'] = error } } return { o.g['h']() }, { o:f() }",
+	"local function f() return error end return { f()() }",
+	"local function f() error('twice', 2) end return { 1,\n f() }, { select('#', f, nil, nil) }",
 }
 
 func TestPiecesRunAsAWhole(t *testing.T) {

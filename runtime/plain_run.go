@@ -195,14 +195,17 @@ func (r *plainRun) check() {
 
 // callLua calls what was found to be called.
 func (r *plainRun) callLua(n *plainNode, callee lua.LValue, results int) {
-	arg, nargs := r.next(r.child(n)), 0
+	r.L.Push(r.caller(n))
 	if n.kind == plainMethod {
 		r.at(n)
 		r.L.Push(r.L.GetField(callee, r.name(n)))
-		nargs++
 	}
 	r.L.Push(callee)
-	for ; arg != nil; arg = r.next(arg) {
+	nargs := 1
+	if n.kind == plainMethod {
+		nargs++
+	}
+	for arg := r.next(r.child(n)); arg != nil; arg = r.next(arg) {
 		if arg.next == 0 && isPlainCall(arg) {
 			top := r.L.GetTop()
 			r.call(arg, lua.MultRet)
@@ -215,6 +218,29 @@ func (r *plainRun) callLua(n *plainNode, callee lua.LValue, results int) {
 	r.at(n)
 	r.L.Call(nargs, results)
 	clear(r.names)
+}
+
+// caller returns a function that calls its first argument with the others, in the place of the
+// node: Lua names what is called, and where, by the code that calls.
+func (r *plainRun) caller(n *plainNode) *lua.LFunction {
+	name := "?"
+	switch callee := r.child(n); {
+	case n.kind == plainMethod:
+		name = r.name(n)
+	case callee.kind == plainName || callee.kind == plainIndex:
+		name = r.name(callee)
+	case callee.kind == plainKey:
+		name = r.text(callee)
+	}
+	line := r.first - 1 + int(n.line)
+	instruction := func(op int) uint32 { return uint32(op) << 26 } // of register 0, with all that there is
+	return &lua.LFunction{Env: r.place.Env, Proto: &lua.FunctionProto{
+		SourceName: r.place.Proto.SourceName, LineDefined: line, LastLineDefined: line,
+		IsVarArg: lua.VarArgIsVarArg, NumUsedRegisters: 2,
+		Code:               []uint32{instruction(lua.OP_VARARG), instruction(lua.OP_CALL), instruction(lua.OP_RETURN)},
+		DbgSourcePositions: []int{line, line, line},
+		DbgCalls:           []lua.DbgCall{{Name: name, Pc: 1}},
+	}}
 }
 
 // construct makes an action or a condition. If the node is another call, it returns what is
