@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,9 @@ func compareWithWhole(t *testing.T, src string) bool {
 	return cut
 }
 
+// tableAddress is what gopher-lua says of a table in some messages, other each time.
+var tableAddress = regexp.MustCompile(`0x[0-9a-f]+`)
+
 // exceeded is the result of a script that does not end.
 const exceeded = "exceeded"
 
@@ -128,7 +132,7 @@ func runProto(proto *lua.FunctionProto, limit time.Duration) string {
 			return exceeded
 		}
 		message, _, _ := strings.Cut(err.Error(), "\n")
-		return message
+		return tableAddress.ReplaceAllString(message, "")
 	}
 	var out bytes.Buffer
 	for i := 1; i <= L.GetTop(); i++ {
