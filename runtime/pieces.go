@@ -23,7 +23,8 @@ import (
 // the piece gets them. Tables within functions, loops and blocks stay.
 // A piece without any code in it is not compiled but followed as it is (plain.go).
 // For what a script does, and for the lines in messages, there is no difference, but that
-// what comes before a syntax error in a piece has run.
+// what comes before a syntax error in a piece has run, and that tracebacks and error with a
+// level above 2 see the functions in between.
 
 const (
 	largeScript = 256 << 10 // bytes; below that a script is compiled as a whole

@@ -122,6 +122,10 @@ func runProto(proto *lua.FunctionProto, limit time.Duration) string {
 	for _, name := range []string{"print", "_printregs", "dofile", "loadfile", "load", "loadstring", "collectgarbage", "newproxy", "getfenv", "setfenv", "tostring"} {
 		L.SetGlobal(name, lua.LNil) // nothing that tells functions and tables apart, or how deep the stack is
 	}
+	L.SetGlobal("error", L.NewFunction(func(L *lua.LState) int { // nor this
+		L.Error(L.CheckAny(1), min(L.OptInt(2, 1), 2))
+		return 0
+	}))
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	L.SetContext(ctx)
