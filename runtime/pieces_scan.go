@@ -38,6 +38,9 @@ type foundPiece struct {
 
 // find finds the pieces, and reports whether the script is one that can be understood.
 func (s *pieceScanner) find() bool {
+	if bytes.Count(s.src, []byte("\r")) != bytes.Count(s.src, []byte("\r\n")) { // to gopher-lua these are lines, too
+		return false
+	}
 	if !s.scan() {
 		return false
 	}
