@@ -5,6 +5,8 @@ package fcgi
 import (
 	"context"
 	"testing"
+
+	"luaserve/bindings/upstream/upstreamtest"
 )
 
 // A small request over a kept connection: the response, its head and its body. One that is paused
@@ -22,7 +24,7 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations, want 3", n)
 	}
 	var p Pending
-	r.Loop = testLoop{}
+	r.Loop = upstreamtest.Loop{}
 	n = testing.AllocsPerRun(200, func() {
 		if !c.Start(context.Background(), r, nil, &p) {
 			t.Fatal("it cannot be paused")

@@ -5,33 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
+
+	"luaserve/bindings/upstream/upstreamtest"
 )
-
-// testLoop adopts every connection.
-type testLoop struct{}
-
-func (testLoop) Waits()                     {}
-func (testLoop) Place() int                 { return 1 }
-func (testLoop) Adopt(nc net.Conn) net.Conn { return watchedConn{nc} }
-
-// watchedConn is a connection whose reads may wait, as nobody else is served by the test.
-type watchedConn struct{ net.Conn }
-
-func (c watchedConn) Quiet() bool                    { return true }
-func (c watchedConn) TryWrite(p []byte) (int, error) { return c.Write(p) }
-
-func (c watchedConn) TryRead(p []byte) (n int, again bool, err error) {
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	n, err = c.Read(p)
-	return n, false, err
-}
 
 // seen is all that a response says.
 func seen(resp *Response, err error) string {
@@ -75,7 +56,9 @@ func TestPendingIsUsedAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var pending Pending
 		for _, n := range rapid.SliceOfN(rapid.IntRange(0, len(answers)-1), 1, 20).Draw(t, "answers") {
-			request := func(n int) *Request { return &Request{Params: []Param{{"N", strconv.Itoa(n)}}, Loop: testLoop{}} }
+			request := func(n int) *Request {
+				return &Request{Params: []Param{{"N", strconv.Itoa(n)}}, Loop: upstreamtest.Loop{}}
+			}
 			var wantLines, lines []string
 			want := seen(plain.Do(context.Background(), request(n), func(line string) { wantLines = append(wantLines, line) }))
 			note := func(line string) { lines = append(lines, line) }

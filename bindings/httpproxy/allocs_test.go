@@ -5,6 +5,8 @@ package httpproxy
 import (
 	"context"
 	"testing"
+
+	"luaserve/bindings/upstream/upstreamtest"
 )
 
 // A small request over a kept connection: the response, and its head with the body. One that is
@@ -32,7 +34,7 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations, want 2", n)
 	}
 	var p Pending
-	r.Loop = testLoop{}
+	r.Loop = upstreamtest.Loop{}
 	n = testing.AllocsPerRun(200, func() {
 		if !c.Start(context.Background(), r, &p) {
 			t.Fatal("it cannot be paused")

@@ -4,34 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
-	"luaserve/bindings/upstream"
+	"luaserve/bindings/upstream/upstreamtest"
 )
-
-// testLoop adopts every connection.
-type testLoop struct{}
-
-func (testLoop) Waits()                     {}
-func (testLoop) Place() int                 { return 1 }
-func (testLoop) Adopt(nc net.Conn) net.Conn { return watchedConn{nc} }
-
-// watchedConn is a connection whose reads may wait, as nobody else is served by the test.
-type watchedConn struct{ net.Conn }
-
-func (c watchedConn) Quiet() bool                    { return true }
-func (c watchedConn) TryWrite(p []byte) (int, error) { return c.Write(p) }
-
-func (c watchedConn) TryRead(p []byte) (n int, again bool, err error) {
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	n, err = c.Read(p)
-	return n, false, err
-}
 
 // seen is all that a response says.
 func seen(resp *Response, err error) string {
@@ -76,7 +55,7 @@ func TestPendingIsUsedAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var pending Pending
 		for _, n := range rapid.SliceOfN(rapid.IntRange(0, len(answers)-1), 1, 20).Draw(t, "answers") {
-			r := &Request{Method: "GET", Target: fmt.Sprintf("/%d", n), Host: "x", Trailers: n == 5, Loop: testLoop{}}
+			r := &Request{Method: "GET", Target: fmt.Sprintf("/%d", n), Host: "x", Trailers: n == 5, Loop: upstreamtest.Loop{}}
 			want := seen(plain.Do(context.Background(), r))
 			if !paused.Start(context.Background(), r, &pending) {
 				paused.Do(context.Background(), &Request{Method: "GET", Target: "/1", Host: "x"}) // makes a connection
@@ -96,5 +75,3 @@ func TestPendingIsUsedAgain(t *testing.T) {
 		}
 	})
 }
-
-var _ upstream.Watched = watchedConn{}
