@@ -84,8 +84,16 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	notify(log, daemon.SdNotifyReady)
 	go reloadOn(ctx, hangup, changes, s, log)
-	context.AfterFunc(ctx, func() { notify(log, daemon.SdNotifyStopping) })
-	return s.Serve(ctx)
+	told := make(chan struct{})
+	withdraw := context.AfterFunc(ctx, func() {
+		notify(log, daemon.SdNotifyStopping)
+		close(told)
+	})
+	err = s.Serve(ctx)
+	if !withdraw() {
+		<-told // an idle server ends sooner than systemd is told
+	}
+	return err
 }
 
 // reloadOn loads the script again at each signal and change, until ctx is done.
