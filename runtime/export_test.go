@@ -22,3 +22,6 @@ func (p *Program) Indexed() int {
 	}
 	return 0
 }
+
+// SharesLook reports whether a look at the file watch may be one that was taken for several requests.
+func (p *Physical) SharesLook() bool { return p.batch() != nil }

@@ -52,6 +52,7 @@ func (vr *VRequest) MayPause() bool { return vr.mayPause }
 // returned, and then go on with the rest of the action, which returns the error at once.
 func (vr *VRequest) Pause(on net.Conn, then Resumer) error {
 	vr.pause = pause{on, then}
+	vr.Physical.batcher = nil // who answers may change files
 	return paused{}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,6 +170,39 @@ func pausingModule(pauses *int) *runtime.Module {
 			}), nil
 		}},
 	}}
+}
+
+// batchedExchange is one whose request was read together with others.
+type batchedExchange struct{ pausingExchange }
+
+func (*batchedExchange) Batch() *runtime.Batch { return &runtime.Batch{} }
+
+// What was found out about files when the request was read is not what holds behind a pause: who
+// answers may have changed them.
+func TestLooksBehindPauses(t *testing.T) {
+	var shared []bool
+	pauses := 0
+	looks := &runtime.Module{Name: "looks", Actions: []runtime.ActionDef{{
+		Name: "look",
+		New: func(*runtime.Builder, runtime.Args) (runtime.Action, error) {
+			return runtime.ActionFunc(func(vr *runtime.VRequest) error {
+				shared = append(shared, vr.Physical.SharesLook())
+				return nil
+			}), nil
+		},
+	}}}
+	p, err := runtime.Load(writeScript(t, `actions = { look(), wait "a", look(), respond "x" }`), testConfig(&logBuffer{}, looks, pausingModule(&pauses)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for range 2 { // the second request has the memory of the first
+		shared = nil
+		outcome(p.Handle(&batchedExchange{pausingExchange{fakeExchange{target: "/"}}}), false)
+		if !slices.Equal(shared, []bool{true, false}) {
+			t.Errorf("a look that was taken for all is used before and behind the pause: %v", shared)
+		}
+	}
 }
 
 // A late context that was needed belongs to its request for ever; the memory of others is used

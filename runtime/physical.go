@@ -23,7 +23,7 @@ type Physical struct {
 	confined string // see Confine
 	stats    *statCache
 	kept     *keptFiles
-	batcher  Batcher // nil when the request itself may have changed files
+	batcher  Batcher // nil when the request, or who it asked, may have changed files
 	stat     FileStat
 	statPath string
 }

@@ -134,7 +134,7 @@ func (c *conn) answer() error {
 // resume goes on with a paused request; see [runtime.Reply.Resume].
 func (c *conn) resume(wait bool) error {
 	reply := c.reply
-	c.reply, c.batch = nil, nil
+	c.reply = nil
 	c.takeBuffers()
 	reply.Resume(wait)
 	return c.deliver(reply)
