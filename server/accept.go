@@ -75,6 +75,8 @@ func (s *Server) admit(l *listener, rwc net.Conn) {
 
 // open brings a connection to where HTTP is spoken on it, and serves it.
 func (s *Server) open(l *listener, t *transport, want *manner, plain bool) {
+	s.http1.Elsewhere(1)
+	defer s.http1.Elsewhere(-1)
 	if plain {
 		defer t.place.leave()
 		s.http1.ServeConn(t.Conn, t.peer, nil)

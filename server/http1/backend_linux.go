@@ -72,9 +72,8 @@ func (l *loop) overdue() (waits bool) {
 	now := now()
 	for _, b := range l.guarded {
 		b.mu.Lock()
-		if late := b.attached; late != nil && b.in.deadline <= now {
-			b.attached = nil
-			go late.late()
+		if b.attached != nil && b.in.deadline <= now {
+			go b.take().late()
 		}
 		waits = waits || b.attached != nil
 		b.mu.Unlock()

@@ -88,6 +88,48 @@ func TestCloseWhilePaused(t *testing.T) {
 	}
 }
 
+// While a request is paused its loop may keep its processor, unless anything is served elsewhere,
+// such as a request whose backend is slow: both are counted, however they end.
+func TestWaitingIsCounted(t *testing.T) {
+	addr, srv, hung := proxySite(t, func() {})
+	waiting := srv.Waiting()
+	until := func(what string, reached func(paused, elsewhere int) bool) {
+		t.Helper()
+		for began := time.Now(); ; time.Sleep(time.Millisecond) {
+			paused, elsewhere := waiting()
+			if reached(paused, elsewhere) {
+				return
+			}
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("%s: %d requests are paused, and %d are served elsewhere", what, paused, elsewhere)
+			}
+		}
+	}
+	nothing := func(paused, elsewhere int) bool { return paused == 0 && elsewhere == 0 }
+	c := dial(t, addr)
+	for range 3 { // the first one waits for a new connection
+		if got := ask(t, c, "/fine"); got != "/fine" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	until("answered", nothing)
+	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-hung
+	until("late", func(paused, elsewhere int) bool { return paused == 0 && elsewhere == 1 })
+	c.Close()
+	until("the client left", nothing)
+
+	c = dial(t, addr)
+	ask(t, c, "/fine")
+	if got := ask(t, c, "/fine"); got != "/fine" {
+		t.Fatalf("got %q", got)
+	}
+	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-hung
+	srv.Close()
+	until("closed", nothing)
+}
+
 // What comes together with the end of a body is the next request, also when all of what had
 // come before was read.
 func TestRequestBehindLateBody(t *testing.T) {

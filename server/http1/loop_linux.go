@@ -30,6 +30,7 @@ type loop struct {
 	// it from there has the loop.
 	turn atomic.Uint64
 
+	paused atomic.Int32 // requests of it that wait for a backend
 	looked atomic.Int64 // the moment when it last looked for events
 
 	// of the goroutine that has the loop
@@ -78,6 +79,11 @@ const roomBytes = 64 << 10
 // restAfter is how long a loop goes on without waiting: only when goroutines wait does the
 // scheduler look whether the network has something for others.
 const restAfter = time.Millisecond
+
+// keepFor is how many milliseconds a loop keeps its processor while requests of it wait for
+// backends: to give it up and to get it back costs more than most answers take. It does not when
+// anything is served elsewhere (see loops), which would wait for a processor meanwhile.
+const keepFor = 1
 
 func newLoop(all *loops) (*loop, error) {
 	l := &loop{loops: all, fd: -1, bell: -1, room: make([]byte, roomBytes)}
@@ -172,12 +178,13 @@ func (l *loop) remove(s *socket) {
 	l.mu.Unlock()
 }
 
-// run has the loop, from a turn on, until it is passed on or closed.
-func (l *loop) run(number uint64) {
+// run has the loop, from a turn on, until it is passed on or closed. It reports whether it was
+// passed on, and what was to be served then is done.
+func (l *loop) run(number uint64) (passed bool) {
 	for {
 		s, in := l.nextSession()
 		if s == nil {
-			return
+			return false
 		}
 		s.receive(in) // while the loop cannot be passed on
 		number += 2
@@ -185,7 +192,7 @@ func (l *loop) run(number uint64) {
 		s.watched.(*socket).turn = turn{l, number}
 		s.proceed(in)
 		if !l.turn.CompareAndSwap(number|1, number) {
-			return
+			return true
 		}
 	}
 }
@@ -193,6 +200,7 @@ func (l *loop) run(number uint64) {
 // pass gives the loop to another goroutine if it still is in a turn.
 func (l *loop) pass(turn uint64) {
 	if l.turn.CompareAndSwap(turn|1, turn+2) {
+		l.loops.elsewhere.Add(1)
 		l.loops.employ(job{l, turn + 2})
 	}
 }
@@ -254,16 +262,25 @@ func (l *loop) look(uintptr) bool {
 		l.ring()
 		return false
 	}
+	l.got = l.pending(0)
+	if l.got == 0 && !l.rests && l.paused.Load() > 0 && l.loops.elsewhere.Load() == 0 {
+		l.got = l.pending(keepFor)
+	}
+	l.rests = l.got == 0
+	return l.got > 0
+}
+
+// pending takes events, waiting for some milliseconds if there are none. The scheduler does not
+// know of the waiting; what interrupts that, as a signal that asks for the processor, ends it.
+func (l *loop) pending(wait int) int {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
-		if errno == syscall.EINTR {
-			continue
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(wait), 0, 0)
+		switch {
+		case errno == 0:
+			return int(n)
+		case errno != syscall.EINTR || wait > 0:
+			return 0
 		}
-		if l.got = int(n); errno != 0 {
-			l.got = 0
-		}
-		l.rests = l.got == 0
-		return l.got > 0
 	}
 }
 

@@ -13,6 +13,10 @@ type loops struct {
 	all  []*loop
 	last atomic.Uint32 // the loop of the last connection
 
+	// elsewhere counts the goroutines that serve without a loop: requests that wait or compute,
+	// and connections that loops cannot watch.
+	elsewhere *atomic.Int32
+
 	mu      sync.Mutex
 	resting []chan job // goroutines without a loop
 	spare   int        // how many of them nobody has needed for a while
@@ -28,8 +32,8 @@ type job struct {
 	turn uint64
 }
 
-func newLoops() (*loops, error) {
-	p := &loops{wake: make(chan struct{}, 1)}
+func newLoops(elsewhere *atomic.Int32) (*loops, error) {
+	p := &loops{elsewhere: elsewhere, wake: make(chan struct{}, 1)}
 	for range goruntime.GOMAXPROCS(0) {
 		l, err := newLoop(p)
 		if err != nil {
@@ -76,7 +80,9 @@ const restingMost = 64
 func (p *loops) work(j job) {
 	jobs := make(chan job, 1)
 	for ok := true; ok; j, ok = <-jobs {
-		j.loop.run(j.turn)
+		if j.loop.run(j.turn) {
+			p.elsewhere.Add(-1)
+		}
 		p.mu.Lock()
 		if p.closed || len(p.resting) >= restingMost {
 			p.mu.Unlock()

@@ -32,6 +32,8 @@ type Server struct {
 	clock   clock
 	closing atomic.Bool
 
+	elsewhere atomic.Int32 // see Elsewhere; requests that loops have passed on are among them
+
 	mu       sync.Mutex
 	sessions map[*session]struct{}
 	loops    *loops // nil until there is something for them
@@ -66,6 +68,11 @@ func (s *Server) ServeConn(rwc net.Conn, peer runtime.Connection, last func() bo
 		rwc.Close()
 	}
 }
+
+// Elsewhere says that n more connections are served by goroutines that are not the server's
+// loops, n below zero that fewer are: while there are any, a loop that waits keeps no processor
+// from them. Those of [Server.ServeConn] have to be counted too.
+func (s *Server) Elsewhere(n int) { s.elsewhere.Add(int32(n)) }
 
 func (s *Server) track(one *session) bool {
 	s.mu.Lock()

@@ -173,6 +173,8 @@ func (s *session) goOn(c *conn, err error) {
 // late ends a watched session that has waited for too long; a paused request goes on instead,
 // and waits by itself. It has a goroutine of its own.
 func (s *session) late() {
+	s.srv.Elsewhere(1)
+	defer s.srv.Elsewhere(-1)
 	if c := s.conn; c != nil && c.reply != nil {
 		if s.watched.use() {
 			defer s.watched.unuse()

@@ -86,11 +86,9 @@ func (s *socket) Close() error {
 		}
 		d.wakeAll()
 	}
-	waits := s.attached
-	if s.backend {
-		s.attached = nil
-	} else {
-		waits = nil // who closes a client's connection has its session
+	var waits *session
+	if s.backend { // who closes a client's connection has its session
+		waits = s.take()
 	}
 	s.mu.Unlock()
 	s.unuse()
@@ -335,7 +333,7 @@ func (s *socket) timeUp(d *side) {
 	if s.expiredLocked(d) != os.ErrDeadlineExceeded {
 		s.setTimer(d)
 	} else if d == &s.in && s.attached != nil {
-		late, s.attached = s.attached, nil
+		late = s.take()
 	} else {
 		d.wakeAll()
 	}
@@ -357,7 +355,9 @@ func (s *socket) attach(to *session, deadline moment) bool {
 	}
 	s.in.deadline = deadline
 	s.attached = to
-	if !s.backend { // those are looked after by the guard
+	if s.backend { // those are looked after by the guard
+		s.loop.paused.Add(1)
+	} else {
 		s.setTimer(&s.in)
 	}
 	s.register()
@@ -380,9 +380,18 @@ func (s *socket) register() {
 func (s *socket) detach() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	attached := s.attached != nil
+	return s.take() != nil
+}
+
+// take ends that a session is left to the loop, and returns it; nil when none is. The caller holds
+// the lock.
+func (s *socket) take() *session {
+	to := s.attached
 	s.attached = nil
-	return attached
+	if to != nil && s.backend {
+		s.loop.paused.Add(-1)
+	}
+	return to
 }
 
 // happened notes what the kernel says, and returns the session that the loop has to call.
@@ -398,8 +407,7 @@ func (s *socket) happened(events uint32) *session {
 		return nil
 	}
 	s.hup = s.hup || events&(syscall.EPOLLRDHUP|broken) != 0
-	if to := s.attached; to != nil {
-		s.attached = nil
+	if to := s.take(); to != nil {
 		return to
 	}
 	s.in.ready = true

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -8,7 +9,7 @@ import (
 
 func newTestLoop(t *testing.T) *loops {
 	t.Helper()
-	p, err := newLoops()
+	p, err := newLoops(new(atomic.Int32))
 	if err != nil {
 		t.Fatal(err)
 	}
