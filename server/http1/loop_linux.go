@@ -263,8 +263,9 @@ func (l *loop) look(uintptr) bool {
 		return false
 	}
 	l.got = l.pending(0)
-	if l.got == 0 && !l.rests && l.paused.Load() > 0 && l.loops.elsewhere.Load() == 0 {
+	if l.got == 0 && l.paused.Load() > 0 && l.loops.elsewhere.Load() == 0 {
 		l.got = l.pending(keepFor)
+		l.looked.Store(int64(now()))
 	}
 	l.rests = l.got == 0
 	return l.got > 0
