@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -24,6 +26,9 @@ type keptFiles struct {
 
 	sweeper *time.Timer // runs while descriptors are open
 	closed  bool
+
+	log  *slog.Logger // may be nil
+	told atomic.Bool  // that nothing can be watched
 
 	// settled is how long ago a file must have been changed for the last time; 0 means 3 s.
 	settled time.Duration
@@ -156,6 +161,7 @@ func (s *keptFiles) follow(p *Physical, key fileKey, f *KeptFile) bool {
 	}
 	t, err := watch.follow(p.Path)
 	if err != nil {
+		s.cannotWatch(err)
 		return false
 	}
 	file, err := p.openSame(f)
@@ -179,6 +185,15 @@ func (s *keptFiles) follow(p *Physical, key fileKey, f *KeptFile) bool {
 		s.keepOpen(key, f)
 	}
 	return true
+}
+
+// cannotWatch says once when it is the system that has no room for watches.
+func (s *keptFiles) cannotWatch(err error) {
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+	if full && s.log != nil && !s.told.Swap(true) {
+		s.log.Warn("files that are sent cannot be watched for changes, so each request looks at them itself", "error", err,
+			"limits", "fs.inotify.max_user_instances, fs.inotify.max_user_watches")
+	}
 }
 
 // openSame opens Path if it is the file that was kept.
@@ -208,12 +223,16 @@ func (p *Physical) openSame(f *KeptFile) (*SharedFile, error) {
 func (s *keptFiles) room(f *KeptFile) *fileWatch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.noWatch != nil {
+	if s.closed {
 		return nil
 	}
 	if s.watch == nil {
-		watch, err := newFileWatch()
+		watch, err := (*fileWatch)(nil), s.noWatch
+		if err == nil {
+			watch, err = newFileWatch()
+		}
 		if err != nil {
+			s.cannotWatch(err)
 			return nil
 		}
 		s.watch = watch
@@ -360,6 +379,9 @@ func (s *keptFiles) drop(key fileKey, f *KeptFile) {
 		f.file.letGo() // f.file stays: who has found it before still uses it
 	}
 }
+
+// start has the log told what is wrong.
+func (s *keptFiles) start(log *slog.Logger) { s.log = log }
 
 // close forgets everything. What is kept later is nothing.
 func (s *keptFiles) close() {

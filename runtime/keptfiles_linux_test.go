@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -236,6 +237,27 @@ func openFiles(t *testing.T, dir string) (n int) {
 		}
 	}
 	return n
+}
+
+// Without room for watches files are sent as before, and the log says so once.
+func TestKeptFilesThatCannotBeWatched(t *testing.T) {
+	s := newKeptFiles(t, false)
+	var log bytes.Buffer
+	s.start(slog.New(slog.NewTextHandler(&log, nil)))
+	root := t.TempDir()
+	for _, name := range []string{"/a", "/b"} {
+		if err := os.WriteFile(root+name, []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if got, _, err := s.send(root, root+name); got != name || err != nil {
+				t.Errorf("got %q, %v", got, err)
+			}
+		}
+	}
+	if n := strings.Count(log.String(), "fs.inotify.max_user_watches"); n != 1 {
+		t.Errorf("it was said %d times:\n%s", n, &log)
+	}
 }
 
 // Descriptors are bounded, and given back when nobody asks for the files any more.

@@ -4,11 +4,14 @@ package runtime
 
 import (
 	"io/fs"
+	"log/slog"
 	"os"
 )
 
 // keptFiles keeps nothing: elsewhere it is not as certain that a file is still the same.
 type keptFiles struct{}
+
+func (*keptFiles) start(*slog.Logger) {}
 
 func (*keptFiles) close() {}
 

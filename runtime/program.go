@@ -176,6 +176,7 @@ func newProgram(cfg Config) (*Program, error) {
 	if p.log == nil {
 		p.log = slog.Default()
 	}
+	p.kept.start(p.log)
 	if p.sandbox, err = cfg.Sandbox.check(); err != nil {
 		return nil, err
 	}
