@@ -192,7 +192,7 @@ func (s *keptFiles) cannotWatch(err error) {
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 	if full && s.log != nil && !s.told.Swap(true) {
 		s.log.Warn("files that are sent cannot be watched for changes, so each request looks at them itself", "error", err,
-			"limits", "fs.inotify.max_user_instances, fs.inotify.max_user_watches")
+			"limits", "fs.inotify.max_user_instances, fs.inotify.max_user_watches, descriptors of the process")
 	}
 }
 

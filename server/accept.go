@@ -70,13 +70,13 @@ func (s *Server) admit(l *listener, rwc net.Conn) {
 	if plain && s.http1.Watch(rwc, peer, place.leave) {
 		return
 	}
+	s.http1.Elsewhere(1)
+	place.onLeave = func() { s.http1.Elsewhere(-1) }
 	go s.open(l, &transport{Conn: rwc, peer: peer, place: place}, want, plain)
 }
 
 // open brings a connection to where HTTP is spoken on it, and serves it.
 func (s *Server) open(l *listener, t *transport, want *manner, plain bool) {
-	s.http1.Elsewhere(1)
-	defer s.http1.Elsewhere(-1)
 	if plain {
 		defer t.place.leave()
 		s.http1.ServeConn(t.Conn, t.peer, nil)

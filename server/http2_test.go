@@ -53,6 +53,46 @@ func startFront(t *testing.T, patience time.Duration, handle func(runtime.Exchan
 	return "https://" + l.Addr().String(), &http.Client{Transport: transport}
 }
 
+// Connections that goroutines serve are counted as long as they are open, idle ones as well: the
+// loops keep no processor from them.
+func TestConnectionsOfGoroutinesAreCounted(t *testing.T) {
+	ca := pki.Authority(t, "CA")
+	certificates := []tls.Certificate{ca.Server(t, "127.0.0.1").TLS()}
+	s, _, _ := start(t, &fakeSite{name: "one", listeners: []runtime.Listener{
+		{Address: "127.0.0.1:0", TLS: &tls.Config{Certificates: certificates, NextProtos: []string{"h2", "http/1.1"}}},
+	}}, Config{})
+	count := func(want int) {
+		t.Helper()
+		for began := time.Now(); s.http1.Elsewhere(0) != want; time.Sleep(time.Millisecond) {
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("%d are counted, want %d", s.http1.Elsewhere(0), want)
+			}
+		}
+	}
+	count(0)
+	var open []*http.Transport
+	for i, h2 := range []bool{true, false} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, ForceAttemptHTTP2: h2}
+		open = append(open, transport)
+		got, err := get(&http.Client{Transport: transport}, "https://"+s.Addrs()[0].String())
+		if got != "one" || err != nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		count(i + 1)
+	}
+	for i, transport := range open {
+		transport.CloseIdleConnections()
+		count(len(open) - 1 - i)
+	}
+	c, err := net.Dial("tcp", s.Addrs()[0].String()) // that never begins with TLS
+	if err != nil {
+		t.Fatal(err)
+	}
+	count(1)
+	c.Close()
+	count(0)
+}
+
 // waitOn waits for a channel to be closed.
 func waitOn(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()

@@ -34,6 +34,8 @@ type place struct {
 	of     *places
 	client netip.Addr // as counted; invalid while it is not known, and on unix sockets
 	left   bool
+
+	onLeave func() // called the first time that it is left; nil for nothing
 }
 
 func newPlaces(limits func() *runtime.Limits, log *slog.Logger) *places {
@@ -91,6 +93,9 @@ func (c *place) leave() {
 		return
 	}
 	c.left = true
+	if c.onLeave != nil {
+		c.onLeave()
+	}
 	c.of.taken--
 	if !c.client.IsValid() {
 		return

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -90,8 +91,11 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		close(told)
 	})
 	err = s.Serve(ctx)
-	if !withdraw() {
-		<-told // an idle server ends sooner than systemd is told
+	if !withdraw() { // an idle server ends sooner than systemd is told
+		select {
+		case <-told:
+		case <-time.After(time.Second): // it does not listen
+		}
 	}
 	return err
 }

@@ -69,10 +69,11 @@ func (s *Server) ServeConn(rwc net.Conn, peer runtime.Connection, last func() bo
 	}
 }
 
-// Elsewhere says that n more connections are served by goroutines that are not the server's
-// loops, n below zero that fewer are: while there are any, a loop that waits keeps no processor
-// from them. Those of [Server.ServeConn] have to be counted too.
-func (s *Server) Elsewhere(n int) { s.elsewhere.Add(int32(n)) }
+// Elsewhere says that n more connections are open that goroutines serve, not the loops of the
+// server, n below zero that fewer are: while there are any, a loop that waits keeps no processor
+// from them. Those of [Server.ServeConn] are to be counted too. It returns how many there are now,
+// requests that wait outside of the loops among them.
+func (s *Server) Elsewhere(n int) (now int) { return int(s.elsewhere.Add(int32(n))) }
 
 func (s *Server) track(one *session) bool {
 	s.mu.Lock()
