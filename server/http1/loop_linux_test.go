@@ -332,3 +332,41 @@ func TestIdleBehindALongRequest(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// A client that says that it sends no more gets all of the answer, however slowly it reads, and
+// the end of the connection at once. If it has sent more nevertheless, it is not reset.
+func TestClientsThatSayThatTheyEnd(t *testing.T) {
+	const long = 8 << 20
+	addr, _ := serveWatched(t, http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {
+		if body := ex.Body(); body != nil && ex.Target() == "/read" {
+			io.Copy(io.Discard, body)
+		}
+		return stream(strings.NewReader(strings.Repeat("x", long)), long)
+	})
+	more := strings.Repeat("y", 100<<10)
+	for name, request := range map[string]string{
+		"close":              "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+		"HTTP/1.0":           "GET / HTTP/1.0\r\n\r\n",
+		"body":               "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+		"body nobody reads":  "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 102400\r\n\r\n" + more,
+		"more than it said":  "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + more,
+		"more behind a body": "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc" + more,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := dial(t, addr)
+			io.WriteString(c, request)
+			time.Sleep(20 * time.Millisecond)
+			resp, err := http.ReadResponse(bufio.NewReaderSize(c, 1000), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := io.Copy(io.Discard, resp.Body); n != long || err != nil {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+			if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("behind it: %d bytes, %v", n, err)
+			}
+		})
+	}
+}

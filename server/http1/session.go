@@ -193,11 +193,12 @@ func (s *session) late() {
 
 // end sends what is still to be said, and ends the session, at once or after lingering.
 func (s *session) end(c *conn, err error) {
-	if refusal, ok := errors.AsType[*headError](err); ok {
+	refusal, refused := errors.AsType[*headError](err)
+	if refused {
 		c.refuse(refusal)
-		err = errLast
 	}
-	if err == errLast && s.linger(c) == errParked {
+	lingers := refused || s.lingering || err == errLast && !c.isAllRead()
+	if lingers && s.linger(c) == errParked {
 		return
 	}
 	c.release()
