@@ -82,7 +82,7 @@ func TestSelectWorkloads(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Name != "lua" || list[1].Name != "prefix-10" {
 		t.Errorf("got %v, %v", list, err)
 	}
-	for only, want := range map[string]string{"nothing": "matches none of fixed, lua, static-1k", "(": "missing closing )"} {
+	for only, want := range map[string]string{"nothing": "matches none of fixed, close, lua, static-1k", "(": "missing closing )"} {
 		if _, err := selectWorkloads(only); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got error %v, expected %q", only, err, want)
 		}

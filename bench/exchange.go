@@ -14,6 +14,7 @@ import (
 // exchange is a request with the answer that it must get.
 type exchange struct {
 	host, path string
+	closes     bool // each request has a connection of its own
 	status     int
 	header     [2]string // name and value of a field that the answer must have, if any
 	body       []byte    // nil: any, for the error pages, which each server has of its own

@@ -46,6 +46,8 @@ func workloads() []workload {
 	list := []workload{
 		{Name: "fixed", Doc: "a short answer that stands in the configuration", kind: fixedAnswer,
 			ask: []exchange{{path: "/", status: 200, body: []byte(fixedBody)}}},
+		{Name: "close", Doc: "the same, with a connection for each request", kind: fixedAnswer,
+			ask: []exchange{{path: "/", closes: true, status: 200, body: []byte(fixedBody)}}},
 		{Name: "lua", Doc: "a Lua handler reads path and Host, sets a header, builds a body", kind: luaHandler,
 			ask: []exchange{luaExchange("/some/page"), luaExchange("/other")}},
 		staticWorkload("static-1k", "a file of 1 KB", 1<<10),

@@ -24,9 +24,13 @@ type driver func(ctx context.Context, addr string, ask exchange, duration time.D
 // workers.
 func wrk(program string, threads, connections int) driver {
 	return func(ctx context.Context, addr string, ask exchange, duration time.Duration) (load, error) {
-		cmd := exec.CommandContext(ctx, program, "--latency", "--timeout", "30s",
+		args := []string{"--latency", "--timeout", "30s",
 			"-t", strconv.Itoa(threads), "-c", strconv.Itoa(connections), "-d", fmt.Sprintf("%.0fs", duration.Seconds()),
-			"-H", "Host: "+ask.hostOrDefault(), "http://"+addr+ask.path)
+			"-H", "Host: " + ask.hostOrDefault()}
+		if ask.closes {
+			args = append(args, "-H", "Connection: close")
+		}
+		cmd := exec.CommandContext(ctx, program, append(args, "http://"+addr+ask.path)...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			return load{}, fmt.Errorf("wrk: %w: %s", err, out)

@@ -75,20 +75,28 @@ func prepareListener(fd int) {
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
 	var fd int
-	var acceptErr error
+	var errno syscall.Errno
 	err := l.raw.Read(func(from uintptr) bool {
-		for acceptErr = syscall.EINTR; acceptErr == syscall.EINTR; {
-			fd, _, acceptErr = syscall.Accept4(int(from), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-		}
-		return acceptErr != syscall.EAGAIN
+		fd, errno = accept(from)
+		return errno != syscall.EAGAIN
 	})
 	if err != nil {
 		return nil, net.ErrClosed // nothing else ends the waiting
 	}
-	if acceptErr != nil {
-		return nil, os.NewSyscallError("accept4", acceptErr)
+	if errno != 0 {
+		return nil, os.NewSyscallError("accept4", errno)
 	}
 	return l.loops.add(fd), nil
+}
+
+// accept takes a connection if there is one. It never waits, so the scheduler need not know of it.
+func accept(from uintptr) (fd int, errno syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, from, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		if errno != syscall.EINTR {
+			return int(n), errno
+		}
+	}
 }
 
 // Watch has a connection of a [Server.Listener] served by the loops, without a goroutine of
