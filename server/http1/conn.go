@@ -311,7 +311,7 @@ func (c *conn) room() []byte {
 // isAllRead reports whether the client has sent all that it will, as far as it has said so, and
 // nothing of that is unread: closing cannot reset the connection under the answer then.
 func (c *conn) isAllRead() bool {
-	return c.watched != nil && c.drained && c.r == c.w && !c.head.keepAlive && (c.body == nil || c.body.complete())
+	return c.watched != nil && !c.head.keepAlive && c.drained && c.r == c.w && (c.body == nil || c.body.complete()) && !c.watched.hasMore()
 }
 
 // fill reads more from the connection behind what the buffer holds.

@@ -341,22 +341,30 @@ func TestClientsThatSayThatTheyEnd(t *testing.T) {
 		if body := ex.Body(); body != nil && ex.Target() == "/read" {
 			io.Copy(io.Discard, body)
 		}
+		if ex.Target() == "/wait" {
+			ex.(runtime.Waiter).Waits()
+			time.Sleep(50 * time.Millisecond) // what comes meanwhile is more than was read with the head
+		}
 		return stream(strings.NewReader(strings.Repeat("x", long)), long)
 	})
 	more := strings.Repeat("y", 100<<10)
 	for name, request := range map[string]string{
-		"close":              "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-		"HTTP/1.0":           "GET / HTTP/1.0\r\n\r\n",
-		"body":               "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
-		"body nobody reads":  "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 102400\r\n\r\n" + more,
-		"more than it said":  "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + more,
-		"more behind a body": "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc" + more,
+		"close":               "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+		"HTTP/1.0":            "GET / HTTP/1.0\r\n\r\n",
+		"body":                "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+		"body nobody reads":   "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 102400\r\n\r\n" + more,
+		"more than it said":   "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + more,
+		"more while it waits": "GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+		"more behind a body":  "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc" + more,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := dial(t, addr)
 			io.WriteString(c, request)
 			time.Sleep(20 * time.Millisecond)
+			if strings.HasPrefix(request, "GET /wait") {
+				io.WriteString(c, more)
+			}
 			resp, err := http.ReadResponse(bufio.NewReaderSize(c, 1000), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -58,6 +58,8 @@ type watched interface {
 	// adopt returns a connection to a backend as one that loops watch, or as it is
 	adopt(nc net.Conn) net.Conn
 	place() int // the number of its loop, from 1 on
+	// hasMore reports whether the loop has heard of something that was not read
+	hasMore() bool
 }
 
 var (

@@ -422,6 +422,12 @@ func (s *socket) now() moment { return s.turn.now() }
 
 func (s *socket) place() int { return s.loop.place }
 
+func (s *socket) hasMore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.in.ready
+}
+
 // CloseWrite says that nothing more is written.
 func (s *socket) CloseWrite() error {
 	return s.control(func() error { return syscall.Shutdown(s.fd, syscall.SHUT_WR) })
