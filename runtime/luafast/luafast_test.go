@@ -331,6 +331,32 @@ func TestSameAsGopherLua(t *testing.T) {
 	})
 }
 
+// A loop comes again to the call at which its function was left, with other arguments.
+func TestLoopsThatAreLeft(t *testing.T) {
+	for name, body := range map[string]string{
+		"open arguments":          `for i = 1, 4 do P(i, unpack(({ { 1 }, { 1, 2 }, {}, { 1, nil, 3 } })[i])) end`,
+		"open results":            `local function F(i) P() return unpack({ 1, 2, 3 }, i) end for i = 1, 4 do P(i, F(i)) end`,
+		"results of a call":       `for i = 1, 3 do local x, y = P(unpack({ "a", "b", "c" }, i)) P(x, y) end`,
+		"missing arguments":       `local function F(a, b) P(a, b) return 1 end for i = 1, 3 do P(F(i)) end`,
+		"nested, missing":         `local function F(a, b) P(a) return b end for i = 1, 3 do F(F("x"), 1) end`,
+		"two functions deep":      `local function F(a, b, c) P(a, b, c) return a end local function G(a, b) return F(a), b end for i = 1, 3 do P(G(i)) end`,
+		"closures over arguments": `local function F(a, b) local f = function() return a, b end P(f()) return b end for i = 1, 3 do P(F(F(i))) end`,
+		"number of arguments":     `local function F(...) return select("#", ...) end for i = 1, 3 do P(F(unpack({ 1, 2, 3 }, i))) end`,
+		"while":                   `local n = 0 while n < 3 do n = n + 1 P(unpack({ 3, 2, 1 }, n)) end`,
+		"repeat":                  `local n = 0 repeat n = n + 1 P(unpack({ 3, 2, 1 }, n)) until n == 3`,
+		"pairs":                   `for i, v in ipairs { { 1 }, { 1, 2 }, {} } do P(i, unpack(v)) end`,
+		"gmatch":                  `for v in string.gmatch("a,b,c", "[^,]") do P(v, unpack({ 1, 2 }, #v)) P(string.byte(v, 1, -1)) end`,
+		"methods":                 `for i = 1, 3 do O:slow(unpack({ 3, 2, 1 }, i)) end`,
+		"tail calls":              `local function F(a, b) return P(a, b) end for i = 1, 3 do F(unpack({ 3, 2, 1 }, i)) end`,
+		"errors":                  `local function F(a, b) P(a) return b.x end for i = 1, 3 do P(i) F(i) end`,
+		"names of variables":      `local function D() return debug.getlocal(2, 4) end for i = 1, 3 do local x = i P(D(unpack({ 1, 2 }, i)), x) end`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			compare(t, "local T, M, S, N, O, P, C = ...\nreturn function(a, b, c)\n"+body+"\nend")
+		})
+	}
+}
+
 // tester is what [testing.T] and [rapid.T] have in common.
 type tester interface {
 	Fatalf(format string, args ...any)

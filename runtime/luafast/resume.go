@@ -17,7 +17,7 @@ type resumeKey struct {
 const maxResumes = 64
 
 // resume returns the prototype that goes on where a function was left: its parameters are
-// all registers, and its first instruction jumps to the place.
+// all registers, and it begins with a jump to the place.
 func (c *code) resume(key resumeKey) *lua.FunctionProto {
 	if p := c.resumes[key]; p != nil {
 		return p
@@ -34,23 +34,38 @@ func (c *code) resume(key resumeKey) *lua.FunctionProto {
 	return p
 }
 
+// makeResume puts in front of the bytecode what leads to the place. An instruction that has
+// another operand there than it keeps stands in front itself: a loop may come to its own place
+// again.
 func makeResume(from *lua.FunctionProto, key resumeKey) *lua.FunctionProto {
-	p := *from
-	jump := uint32(lua.OP_JMP)<<26 | uint32(key.pc+maxJump)
-	p.Code = append([]uint32{jump}, from.Code...)
+	var front []uint32
+	next := key.pc
 	if key.b >= 0 {
-		p.Code[key.pc+1] = p.Code[key.pc+1]&^0x1ff | uint32(key.b)
+		front = append(front, from.Code[key.pc]&^0x1ff|uint32(key.b))
+		next++
 	}
+	front = append(front, uint32(lua.OP_JMP)<<26|uint32(next+maxJump))
+	p, n := *from, len(front)
+	p.Code = append(front, from.Code...)
 	// a tail call of gopher-lua moves one register less than there are
 	p.NumParameters, p.NumUsedRegisters = uint8(key.regs), uint8(key.regs+1)
-	p.DbgSourcePositions = append([]int{from.DbgSourcePositions[key.pc]}, from.DbgSourcePositions...)
-	p.DbgCalls = slices.Clone(from.DbgCalls)
-	for i := range p.DbgCalls {
-		p.DbgCalls[i].Pc++
+	line := from.DbgSourcePositions[key.pc]
+	p.DbgSourcePositions = append(slices.Repeat([]int{line}, n), from.DbgSourcePositions...)
+	p.DbgCalls = nil
+	for _, call := range from.DbgCalls {
+		if call.Pc == key.pc && key.b >= 0 {
+			p.DbgCalls = append(p.DbgCalls, lua.DbgCall{Name: call.Name, Pc: 0})
+		}
+		p.DbgCalls = append(p.DbgCalls, lua.DbgCall{Name: call.Name, Pc: call.Pc + n})
 	}
 	p.DbgLocals = nil
+	for _, local := range from.DbgLocals { // those that are alive at the place come first
+		if local.StartPc <= key.pc && key.pc+1 < local.EndPc {
+			p.DbgLocals = append(p.DbgLocals, &lua.DbgLocalInfo{Name: local.Name, StartPc: -1, EndPc: n})
+		}
+	}
 	for _, local := range from.DbgLocals {
-		p.DbgLocals = append(p.DbgLocals, &lua.DbgLocalInfo{Name: local.Name, StartPc: local.StartPc + 1, EndPc: local.EndPc + 1})
+		p.DbgLocals = append(p.DbgLocals, &lua.DbgLocalInfo{Name: local.Name, StartPc: local.StartPc + n, EndPc: local.EndPc + n})
 	}
 	return &p
 }
