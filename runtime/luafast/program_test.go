@@ -79,7 +79,11 @@ func (w *writer) statement() {
 	}
 	switch w.choose(n) {
 	case 0:
-		w.line("P(%s)", w.expressions(1+w.choose(2)))
+		if w.choose(3) == 2 {
+			w.line("P(%s)", w.call())
+		} else {
+			w.line("P(%s)", w.expressions(1+w.choose(2)))
+		}
 	case 1, 2:
 		name, value := w.name(), w.expression()
 		w.line("local %s = %s", name, value)
@@ -107,8 +111,11 @@ func (w *writer) statement() {
 		}
 		w.line("end")
 	case 11:
-		name := w.name()
-		w.line("for %s = %s, %s do", name, w.number(), w.number())
+		name, bounds := w.name(), "1, 3"
+		if w.choose(2) > 0 {
+			bounds = w.number() + ", " + w.number()
+		}
+		w.line("for %s = %s do", name, bounds)
 		w.loop(name)
 		w.line("end")
 	case 12:
@@ -202,6 +209,9 @@ func (w *writer) expressions(n int) string {
 
 func (w *writer) call() string {
 	args := w.expressions(1 + w.choose(3))
+	if w.choose(4) == 3 { // in a loop as many as it has gone round, or so
+		args += fmt.Sprintf(", unpack({ 1, %s, 3 }, tonumber(%s) or 3)", w.simple(), w.variable())
+	}
 	switch w.choose(8) {
 	case 0, 1:
 		return fmt.Sprintf("F%d(%s)", w.choose(max(w.funcs, 1)), args)

@@ -70,6 +70,7 @@ func prepareListener(fd int) {
 	} {
 		syscall.SetsockoptInt(fd, o[0], o[1], o[2]) // a unix socket has none of them
 	}
+	syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{}) // close does not wait
 }
 
 // Accept implements net.Listener.
@@ -89,8 +90,12 @@ func (l *listener) Accept() (net.Conn, error) {
 	return l.loops.add(fd), nil
 }
 
-// accept takes a connection if there is one. It never waits, so the scheduler need not know of it.
+// accept takes a connection if there is one. It does not wait, so the scheduler need not know of
+// it, as long as the socket is set so: one that others have as well they may change.
 func accept(from uintptr) (fd int, errno syscall.Errno) {
+	if flags, _, _ := syscall.RawSyscall(syscall.SYS_FCNTL, from, syscall.F_GETFL, 0); flags&syscall.O_NONBLOCK == 0 {
+		syscall.SetNonblock(int(from), true)
+	}
 	for {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, from, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
 		if errno != syscall.EINTR {

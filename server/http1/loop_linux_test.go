@@ -9,6 +9,7 @@ import (
 	goruntime "runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,9 +20,15 @@ import (
 // serveWatched serves a function on a new listener with loops.
 func serveWatched(t *testing.T, cfg http1.Config, handle func(runtime.Exchange) *runtime.Reply) (addr string, srv *http1.Server) {
 	t.Helper()
+	return serveOn(t, listen(t), cfg, handle)
+}
+
+// serveOn is serveWatched with a listener of one's own.
+func serveOn(t *testing.T, on net.Listener, cfg http1.Config, handle func(runtime.Exchange) *runtime.Reply) (addr string, srv *http1.Server) {
+	t.Helper()
 	cfg.Handle = handle
 	srv = http1.New(cfg)
-	l := srv.Listener(listen(t))
+	l := srv.Listener(on)
 	t.Cleanup(func() { l.Close(); srv.Close() })
 	go func() {
 		for {
@@ -336,7 +343,7 @@ func TestIdleBehindALongRequest(t *testing.T) {
 // A client that says that it sends no more gets all of the answer, however slowly it reads, and
 // the end of the connection at once. If it has sent more nevertheless, it is not reset.
 func TestClientsThatSayThatTheyEnd(t *testing.T) {
-	const long = 8 << 20
+	const long = 1 << 20 // which the kernel takes, so that the server is done before the client reads
 	addr, _ := serveWatched(t, http1.Config{}, func(ex runtime.Exchange) *runtime.Reply {
 		if body := ex.Body(); body != nil && ex.Target() == "/read" {
 			io.Copy(io.Discard, body)
@@ -348,23 +355,23 @@ func TestClientsThatSayThatTheyEnd(t *testing.T) {
 		return stream(strings.NewReader(strings.Repeat("x", long)), long)
 	})
 	more := strings.Repeat("y", 100<<10)
-	for name, request := range map[string]string{
-		"close":               "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-		"HTTP/1.0":            "GET / HTTP/1.0\r\n\r\n",
-		"body":                "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
-		"body nobody reads":   "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 102400\r\n\r\n" + more,
-		"more than it said":   "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + more,
-		"more while it waits": "GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-		"more behind a body":  "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc" + more,
+	for name, sent := range map[string][2]string{ // at first, and before the answer is read
+		"close":               {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"},
+		"HTTP/1.0":            {"GET / HTTP/1.0\r\n\r\n"},
+		"body":                {"POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"},
+		"body nobody reads":   {"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 102400\r\n\r\n" + more},
+		"line behind a body":  {"POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc", "\r\n"},
+		"body without length": {"POST / HTTP/1.0\r\n\r\n", "a=b"},
+		"more than it said":   {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + more},
+		"more while it waits": {"GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", more},
+		"more behind a body":  {"POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc" + more},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := dial(t, addr)
-			io.WriteString(c, request)
+			io.WriteString(c, sent[0])
 			time.Sleep(20 * time.Millisecond)
-			if strings.HasPrefix(request, "GET /wait") {
-				io.WriteString(c, more)
-			}
+			io.WriteString(c, sent[1])
 			resp, err := http.ReadResponse(bufio.NewReaderSize(c, 1000), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -377,4 +384,24 @@ func TestClientsThatSayThatTheyEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who shares a listening socket may set it to wait. The server does not.
+func TestListenerThatIsSetToWait(t *testing.T) {
+	l := listen(t)
+	shared, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	addr, _ := serveOn(t, l, http1.Config{}, func(runtime.Exchange) *runtime.Reply { return stream(strings.NewReader("x"), 1) })
+	for range 3 {
+		if err := syscall.SetNonblock(int(shared.Fd()), false); err != nil {
+			t.Fatal(err)
+		}
+		if got := ask(t, dial(t, addr), "/"); got != "x" {
+			t.Errorf("got %q", got)
+		}
+	}
+	goruntime.GC() // which would wait for an accept that the scheduler does not know of
 }
