@@ -153,7 +153,7 @@ func (w *writer) loop(names ...string) {
 	w.locals = append(append([]string(nil), outer...), names...)
 	w.block(3)
 	if w.choose(4) == 1 {
-		w.line("if %s then break end", w.expression())
+		w.line("if N ~= %s then break end", w.expression()) // gopher-lua can get lost behind "if 1 then break end"
 	}
 	w.locals = outer
 }
