@@ -89,7 +89,7 @@ func stable(text, dir string) string {
 	for _, v := range []struct{ what, by string }{
 		{`  Lua [0-9.µms]+`, ""},
 		{`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT`, "$DATE"},
-		{`\\?"[0-9a-f]{16}\\?"`, "$ETAG"},
+		{`\\?"[0-9a-f]{12,16}\\?"`, "$ETAG"},
 	} {
 		text = regexp.MustCompile(v.what).ReplaceAllLiteralString(text, v.by)
 	}
