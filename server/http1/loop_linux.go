@@ -263,13 +263,16 @@ func (l *loop) look(uintptr) bool {
 		return false
 	}
 	l.got = l.pending(0)
-	if l.got == 0 && l.paused.Load() > 0 && l.loops.elsewhere.Load() == 0 {
+	if l.got == 0 && l.keeps() {
 		l.got = l.pending(keepFor)
 		l.looked.Store(int64(now()))
 	}
 	l.rests = l.got == 0
 	return l.got > 0
 }
+
+// keeps reports whether the loop keeps its processor while it waits; see keepFor.
+func (l *loop) keeps() bool { return l.paused.Load() > 0 && l.loops.elsewhere.Load() == 0 }
 
 // pending takes events, waiting for some milliseconds if there are none. The scheduler does not
 // know of the waiting; what interrupts that, as a signal that asks for the processor, ends it.

@@ -151,3 +151,26 @@ func TestWriteToFullBackend(t *testing.T) {
 		t.Errorf("%d bytes arrived", n)
 	}
 }
+
+// A loop keeps its processor only for requests that wait for backends, and never from others.
+func TestLoopsKeepProcessors(t *testing.T) {
+	near, _ := backendPair(t)
+	l := near.loop
+	expect := func(when string, want bool) {
+		t.Helper()
+		if l.keeps() != want {
+			t.Errorf("%s: %v", when, !want)
+		}
+	}
+	expect("idle", false)
+	if !near.attach(&session{}, now()+moment(time.Hour)) {
+		t.Fatal("something has come")
+	}
+	expect("a request waits for a backend", true)
+	l.loops.elsewhere.Add(1)
+	expect("something is served elsewhere", false)
+	l.loops.elsewhere.Add(-1)
+	expect("it was served", true)
+	near.detach()
+	expect("the answer has come", false)
+}
