@@ -15,6 +15,10 @@ type Pauser interface {
 	// Adopt returns a connection in the place of nc that a request can pause for; or nc, when
 	// there is none.
 	Adopt(nc net.Conn) net.Conn
+	// Send sends what there is room for on a connection that Adopt has returned. It may leave all
+	// of it to whoever serves the request, who sends it when that pauses; then an error is found
+	// when the answer is read.
+	Send(to net.Conn, p []byte) (int, error)
 	// Place tells those apart that serve requests: a request that pauses best waits for a
 	// connection that it has adopted itself, or another one of its place. It is above 0.
 	Place() int
@@ -63,6 +67,14 @@ func (vr *VRequest) Adopt(nc net.Conn) net.Conn {
 		return p.Adopt(nc)
 	}
 	return nc
+}
+
+// Send sends a request over a connection that [VRequest.Adopt] has returned; see [Pauser].
+func (vr *VRequest) Send(to net.Conn, p []byte) (int, error) {
+	if s, ok := vr.exchange.(Pauser); ok {
+		return s.Send(to, p)
+	}
+	return to.Write(p)
 }
 
 // Place is that of the front end, 0 when it has none; see [Pauser].

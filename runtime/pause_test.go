@@ -16,10 +16,11 @@ import (
 // pausingExchange is one whose request may be left alone.
 type pausingExchange struct{ fakeExchange }
 
-func (e *pausingExchange) Waits()                     {}
-func (e *pausingExchange) Adopt(nc net.Conn) net.Conn { return nc }
-func (e *pausingExchange) Place() int                 { return 1 }
-func (e *pausingExchange) CanPause() bool             { return true }
+func (e *pausingExchange) Waits()                                  {}
+func (e *pausingExchange) Adopt(nc net.Conn) net.Conn              { return nc }
+func (e *pausingExchange) Place() int                              { return 1 }
+func (e *pausingExchange) Send(to net.Conn, p []byte) (int, error) { return to.Write(p) }
+func (e *pausingExchange) CanPause() bool                          { return true }
 
 // waiting is an action that has to wait n times, and then writes a pattern to the answer. With
 // fail it returns an error instead.

@@ -13,6 +13,9 @@ type Loop interface {
 	// Adopt returns a [Watched] connection in the place of an idle one, or that itself when
 	// there can be none.
 	Adopt(nc net.Conn) net.Conn
+	// Send sends what there is room for on a connection that Adopt has returned, now or when the
+	// request pauses; then an error is found when the answer is read.
+	Send(to net.Conn, p []byte) (int, error)
 	// Place tells such goroutines apart: what comes over a connection that was adopted goes on
 	// in the one that has adopted it, on whose processor a request should stay. It is above 0.
 	Place() int
@@ -27,8 +30,6 @@ type Watched interface {
 	Quiet() bool
 	// TryRead reads what has come; with again that is nothing, and the connection is open.
 	TryRead(p []byte) (n int, again bool, err error)
-	// TryWrite writes what there is room for.
-	TryWrite(p []byte) (n int, err error)
 }
 
 // waits is called before the connection waits.
@@ -68,7 +69,7 @@ func (p *Pool[C]) Send(loop Loop, request []byte) C {
 			p.Put(c)
 			return none
 		}
-		err := conn.Send(request)
+		err := conn.Send(loop, request)
 		if err == nil {
 			return c
 		}
@@ -81,11 +82,11 @@ func (p *Pool[C]) Send(loop Loop, request []byte) C {
 
 // Send is the first half of [Conn.Ask], on a kept connection that is watched. It does not wait:
 // when the request does not fit the connection that is an error.
-func (c *Conn) Send(request []byte) error {
+func (c *Conn) Send(loop Loop, request []byte) error {
 	if !c.watched.Quiet() {
 		return ErrStale
 	}
-	n, err := c.watched.TryWrite(request)
+	n, err := loop.Send(c.Net, request)
 	if err == nil && n < len(request) {
 		err = io.ErrShortWrite
 	}

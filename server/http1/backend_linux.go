@@ -99,7 +99,7 @@ func (s *socket) Quiet() bool {
 	gone := s.hup || s.closed.Load()
 	s.in.ready = false
 	s.mu.Unlock()
-	return !gone && (!came || s.nothingCame())
+	return !gone && len(s.ahead.data) == 0 && s.ahead.err == nil && (!came || s.nothingCame())
 }
 
 // nothingCame looks itself: what the loop has heard of may have been read since.
@@ -119,20 +119,11 @@ func (s *socket) TryRead(p []byte) (n int, again bool, err error) {
 		return 0, false, s.opError("read", net.ErrClosed)
 	}
 	defer s.unuse()
+	if n, err, ok := s.ahead.take(p); ok {
+		return n, false, s.opError("read", err)
+	}
 	if n, err = s.tryRead(p); err == errAgain {
 		return 0, true, nil
 	}
 	return n, false, s.opError("read", err)
-}
-
-// TryWrite writes what there is room for.
-func (s *socket) TryWrite(p []byte) (n int, err error) {
-	if !s.use() {
-		return 0, s.opError("write", net.ErrClosed)
-	}
-	defer s.unuse()
-	if n, err = s.tryWrite(p, false); err == errAgain {
-		return 0, nil
-	}
-	return n, s.opError("write", err)
 }

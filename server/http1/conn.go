@@ -26,6 +26,8 @@ type conn struct {
 	reply *runtime.Reply // of a request that is paused; else nil
 	batch *runtime.Batch // see Batch
 	lent  *buffers       // what buffers are lent in; nil until they were
+	owed  debt
+	asked []byte // the memory for a request to a backend that is owed
 
 	begun    bool            // a part of a head has come
 	drained  bool            // the last read took all that there was
@@ -85,7 +87,7 @@ func (c *conn) release() {
 		return
 	}
 	c.head.reset()
-	c.session, c.body, c.limits, c.batch = nil, nil, nil, nil
+	c.session, c.body, c.limits, c.batch, c.owed = nil, nil, nil, nil, debt{}
 	c.r, c.w, c.seen, c.begun = 0, 0, 0, false
 	c.out.rwc, c.out.watched, c.out.buf = nil, nil, c.out.buf[:0]
 	connPool.Put(c)
@@ -143,16 +145,24 @@ func (c *conn) resume(wait bool) error {
 // deliver sends an answer when it is complete. Until then the request is left to the loops.
 func (c *conn) deliver(reply *runtime.Reply) error {
 	for wait := false; reply.Paused() != nil; wait = true {
+		if c.owed.to != nil {
+			c.reply = reply
+			return errOwes
+		}
 		if c.pause(reply) {
 			return errParked
 		}
 		reply.Resume(wait) // something has come already, or seems to have
 	}
+	c.pay()       // a request to a backend whose answer nobody waits for
 	c.batch = nil // what follows on the connection sees what this request has done
 	ok := c.respond(reply)
 	c.finish(reply)
 	if ok && (c.body == nil || c.body.drain()) {
 		c.begun, c.until = false, never
+		if c.owed.to != nil {
+			return errOwes
+		}
 		c.state.Store(waiting)
 		return nil
 	}

@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
-
-	"luaserve/runtime"
 )
 
 // loop serves many connections in one goroutine: it takes what the kernel has to say of its
@@ -34,14 +32,19 @@ type loop struct {
 	looked atomic.Int64 // the moment when it last looked for events
 
 	// of the goroutine that has the loop
-	events   [64]syscall.EpollEvent
-	got      int    // events that are there
-	next     int    // the first that was not looked at
-	rested   moment // when it last waited
-	rests    bool   // it waits, or has just done so
-	sessions [64]*session
-	inputs   [64]input // of the sessions
-	room     []byte    // for the inputs
+	events    [64]syscall.EpollEvent
+	got       int    // events that are there
+	rested    moment // when it last waited
+	rests     bool   // it waits, or has just done so
+	arrivals  [64]arrival
+	came      int        // arrivals that are there
+	next      int        // the first that was not served
+	room      []byte     // for what is read for them
+	owing     []*session // were served, and owe something
+	owedSince moment     // the first of them
+	stuck     []*session // could not pay that without waiting
+	ring      *ring
+	calls     []call // the memory for those that it makes
 
 	mu       sync.Mutex
 	sockets  []*socket // by descriptor
@@ -55,6 +58,12 @@ type loop struct {
 type turn struct {
 	loop   *loop
 	number uint64
+	many   bool // others are served at once
+}
+
+// isOneOfMany reports whether the session may owe something; see debt.
+func (t turn) isOneOfMany() bool {
+	return t.many && t.loop.turn.Load() == t.number|1
 }
 
 // pass has the loop go on in another goroutine, if the turn is not over yet.
@@ -72,9 +81,6 @@ func (t turn) now() moment {
 	}
 	return now()
 }
-
-// roomBytes is how much may be read for the sessions of a loop before they are called.
-const roomBytes = 64 << 10
 
 // restAfter is how long a loop goes on without waiting: only when goroutines wait does the
 // scheduler look whether the network has something for others.
@@ -182,17 +188,25 @@ func (l *loop) remove(s *socket) {
 // passed on, and what was to be served then is done.
 func (l *loop) run(number uint64) (passed bool) {
 	for {
-		s, in := l.nextSession()
-		if s == nil {
+		a, ok := l.nextArrival()
+		if !ok {
+			l.ring.close()
 			return false
 		}
-		s.receive(in) // while the loop cannot be passed on
+		a.hand() // while the loop cannot be passed on
 		number += 2
+		s, turn := a.to, turn{l, number, l.ring.helps(len(l.owing) + 1 + l.came - l.next)}
 		l.turn.Store(number | 1)
-		s.watched.(*socket).turn = turn{l, number}
-		s.proceed(in)
+		s.watched.(*socket).turn = turn
+		owes := s.proceed(a.input)
 		if !l.turn.CompareAndSwap(number|1, number) {
+			if owes { // to nobody else now
+				s.proceed(input{})
+			}
 			return true
+		}
+		if owes {
+			l.owe(s)
 		}
 	}
 }
@@ -205,51 +219,6 @@ func (l *loop) pass(turn uint64) {
 	}
 }
 
-// nextSession waits for the next session that something has come for; nil when the loop is closed.
-func (l *loop) nextSession() (*session, input) {
-	for {
-		for l.next < l.got {
-			s, in := l.sessions[l.next], l.inputs[l.next]
-			l.sessions[l.next], l.inputs[l.next] = nil, input{}
-			if l.next++; s != nil {
-				return s, in
-			}
-		}
-		l.next, l.got = 0, 0
-		if l.ready.Read(l.poll) != nil {
-			return nil, input{}
-		}
-		l.loops.awake()
-		l.gather()
-	}
-}
-
-// gather notes the events, keeps the sessions that are to be called, and reads what has come for
-// them: all of it before any is called, so that they can share what was found out in between.
-func (l *loop) gather() {
-	var sockets [len(l.events)]*socket
-	l.mu.Lock()
-	for i, e := range l.events[:l.got] {
-		if int(e.Fd) >= len(l.sockets) {
-			continue // the bell
-		}
-		if s := l.sockets[e.Fd]; s != nil && s.serial == e.Pad {
-			sockets[i] = s
-		}
-	}
-	l.mu.Unlock()
-	batch, room := &runtime.Batch{}, l.room
-	for i, s := range sockets[:l.got] {
-		if s == nil {
-			continue
-		}
-		if to := s.happened(l.events[i].Events); to != nil {
-			l.sessions[i] = to
-			l.inputs[i], room = to.readEarly(batch, room)
-		}
-	}
-}
-
 // look asks the kernel for events and reports whether there are any. When it is false the
 // goroutine waits until there may be.
 func (l *loop) look(uintptr) bool {
@@ -259,7 +228,7 @@ func (l *loop) look(uintptr) bool {
 		l.rests, l.rested = false, at
 	} else if at-l.rested > moment(restAfter) {
 		l.rests = true
-		l.ring()
+		l.ringBell()
 		return false
 	}
 	l.got = l.pending(0)
@@ -288,8 +257,8 @@ func (l *loop) pending(wait int) int {
 	}
 }
 
-// ring makes an event, which ends the waiting for one. It is never read: each writing is one.
-func (l *loop) ring() {
+// ringBell makes an event, which ends the waiting for one. It is never read: each writing is one.
+func (l *loop) ringBell() {
 	one := uint64(1)
 	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.bell), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one))
 }

@@ -44,6 +44,7 @@ func newLoops(elsewhere *atomic.Int32) (*loops, error) {
 		l.place = len(p.all)
 	}
 	for _, l := range p.all {
+		l.ring, _ = newRing() // without one the calls are made one by one
 		go p.work(job{l, 0})
 	}
 	go p.guard()

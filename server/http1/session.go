@@ -58,6 +58,8 @@ type watched interface {
 	// adopt returns a connection to a backend as one that loops watch, or as it is
 	adopt(nc net.Conn) net.Conn
 	place() int // the number of its loop, from 1 on
+	// isOneOfMany reports whether the session is served in a row with others, and may owe something
+	isOneOfMany() bool
 	// hasMore reports whether the loop has heard of something that was not read
 	hasMore() bool
 }
@@ -95,25 +97,10 @@ type input struct {
 	batch *runtime.Batch // those that were read then; nil when nothing was
 }
 
-// readEarly reads what has come for a watched session that has nothing yet, and returns what is
-// left of the room. Where it does not read the session does it, alone.
-func (s *session) readEarly(batch *runtime.Batch, room []byte) (in input, left []byte) {
-	if s.conn != nil || s.lingering || len(room) < bufferSize || !s.watched.use() {
-		return input{}, room
-	}
-	defer s.watched.unuse()
-	n, err := s.watched.tryRead(room[:bufferSize])
-	switch {
-	case err == errAgain:
-		return input{}, room
-	case err == nil && n == 0:
-		err = io.EOF
-	}
-	return input{room[:n], err, batch}, room[n:]
-}
+// isNew reports whether nothing of a request has come yet.
+func (s *session) isNew() bool { return s.conn == nil && !s.lingering }
 
-// receive takes over what was read for the session. The room for that is the loop's: another
-// goroutine that gets the loop reads into it again.
+// receive takes over what was read for the session.
 func (s *session) receive(in input) {
 	if in.batch == nil {
 		return
@@ -125,36 +112,36 @@ func (s *session) receive(in input) {
 }
 
 // proceed answers the requests of a watched session that have come, and leaves it to the loop
-// again. It does not wait for more.
-func (s *session) proceed(in input) {
+// again, which has to send something first if it owes that. It does not wait for more.
+func (s *session) proceed(in input) (owes bool) {
 	c := s.conn
 	paused := c != nil && c.reply != nil // that is to be ended also for a client that is gone
 	if s.watched.use() {
 		defer s.watched.unuse()
 	} else if !paused {
 		s.close()
-		return
+		return false
 	}
 	if c == nil {
 		c = newConn(s)
 	}
 	defer s.recovered(c)
-	if s.lingering {
+	switch {
+	case s.lingering:
 		s.end(c, errLast)
-		return
-	}
-	if paused {
-		s.goOn(c, c.resume(false))
-		return
-	}
-	if in.batch == nil {
+		return false
+	case c.owed.to != nil:
+		return s.goOn(c, c.payOff())
+	case paused:
+		return s.goOn(c, c.resume(false))
+	case in.batch == nil:
 		c.drained, c.batch = false, nil
 	}
-	s.goOn(c, in.err)
+	return s.goOn(c, in.err)
 }
 
 // goOn answers the requests that have come, unless err says that there are no more.
-func (s *session) goOn(c *conn, err error) {
+func (s *session) goOn(c *conn, err error) (owes bool) {
 	for err == nil {
 		var ok bool
 		switch ok, err = c.takeHead(); {
@@ -167,9 +154,15 @@ func (s *session) goOn(c *conn, err error) {
 			}
 		}
 	}
-	if err != errParked {
+	switch err {
+	case errParked:
+	case errOwes:
+		s.conn = c
+		return true
+	default:
 		s.end(c, err)
 	}
+	return false
 }
 
 // late ends a watched session that has waited for too long; a paused request goes on instead,

@@ -33,6 +33,8 @@ type socket struct {
 	hup        bool     // the client sends nothing more: a read finds the end
 	attached   *session // nothing runs for it; the loop calls it
 	in, out    side
+
+	ahead ahead // of the goroutine that reads from a backend
 }
 
 // side is one direction of a socket.
@@ -148,6 +150,9 @@ func (s *socket) Read(p []byte) (n int, err error) {
 		return 0, s.opError("read", net.ErrClosed)
 	}
 	defer s.unuse()
+	if n, err, ok := s.ahead.take(p); ok {
+		return n, s.opError("read", err)
+	}
 	if err = s.expired(&s.in); err != nil {
 		return 0, s.opError("read", err)
 	}
@@ -417,6 +422,8 @@ func (s *socket) happened(events uint32) *session {
 
 // yield has the loop go on in another goroutine, when it runs in that of the caller.
 func (s *socket) yield() { s.turn.pass() }
+
+func (s *socket) isOneOfMany() bool { return s.turn.isOneOfMany() }
 
 func (s *socket) now() moment { return s.turn.now() }
 

@@ -1,6 +1,8 @@
 package http1
 
 import (
+	"errors"
+	"io"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -117,8 +119,41 @@ func TestQuiet(t *testing.T) {
 	if _, _, err := near.TryRead(p); err == nil || near.Quiet() {
 		t.Error("a closed connection can be used")
 	}
-	if _, err := near.TryWrite(p); err == nil {
+	if _, err := near.Write(p); err == nil {
 		t.Error("a closed connection can be written to")
+	}
+}
+
+// What was read ahead comes first, whoever reads, and a connection with some of it is not quiet.
+func TestReadAhead(t *testing.T) {
+	near, far := backendPair(t)
+	p := make([]byte, 4)
+	near.ahead.put([]byte("before"), nil)
+	near.ahead.put([]byte("hand"), io.EOF)
+	syscall.Write(far, []byte("behind"))
+	for _, want := range []string{"befo", "reha", "nd"} {
+		if near.Quiet() {
+			t.Error("quiet")
+		}
+		if n, _, err := near.TryRead(p); string(p[:n]) != want || err != nil {
+			t.Errorf("%q, %v, want %q", p[:n], err, want)
+		}
+	}
+	if n, err := near.Read(p); string(p[:n]) != "behi" || err != nil {
+		t.Errorf("%q, %v", p[:n], err)
+	}
+	near.ahead.put([]byte("x"), syscall.ECONNRESET)
+	if n, err := near.Read(p); string(p[:n]) != "x" || err != nil {
+		t.Errorf("%q, %v", p[:n], err)
+	}
+	if near.Quiet() {
+		t.Error("quiet before an error")
+	}
+	if _, err := near.Read(p); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%v in place of the error", err)
+	}
+	if n, err := near.Read(p); string(p[:n]) != "nd" || err != nil {
+		t.Errorf("%q, %v", p[:n], err)
 	}
 }
 

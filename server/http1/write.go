@@ -34,11 +34,16 @@ func (w *writer) write(more bool) error {
 		return nil
 	}
 	err := w.send(w.buf, more)
+	w.reset()
+	return err
+}
+
+// reset forgets what was gathered.
+func (w *writer) reset() {
 	w.buf = w.buf[:0]
 	if cap(w.buf) > bufferBytes+1024 {
 		w.buf = make([]byte, 0, bufferSize)
 	}
-	return err
 }
 
 // A write takes at most this many bytes at a time, so that its timeout is one without
@@ -221,7 +226,7 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 	c.writeHead(reply, keep, noBody)
 	if noBody {
 		c.finish(reply)
-		return w.flush() == nil && keep
+		return c.sendLast(keep) == nil && keep
 	}
 	if reply.Length >= 0 {
 		w.limit = reply.Length
@@ -234,7 +239,7 @@ func (c *conn) respond(reply *runtime.Reply) bool {
 	err := w.end(reply.Trailer())
 	if err == nil {
 		c.finish(reply)
-		err = w.flush()
+		err = c.sendLast(keep)
 	}
 	if err != nil {
 		c.abort(err)

@@ -19,11 +19,13 @@ func (Loop) Place() int { return 1 }
 // Adopt implements upstream.Loop.
 func (Loop) Adopt(nc net.Conn) net.Conn { return watchedConn{nc} }
 
+// Send implements upstream.Loop.
+func (Loop) Send(to net.Conn, p []byte) (int, error) { return to.Write(p) }
+
 // watchedConn is an upstream.Watched.
 type watchedConn struct{ net.Conn }
 
-func (c watchedConn) Quiet() bool                    { return true }
-func (c watchedConn) TryWrite(p []byte) (int, error) { return c.Write(p) }
+func (c watchedConn) Quiet() bool { return true }
 
 func (c watchedConn) TryRead(p []byte) (n int, again bool, err error) {
 	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
