@@ -18,7 +18,7 @@ func backendParam(more string) []runtime.Param {
 	return []runtime.Param{{Name: "socket", Type: runtime.TExact,
 		Doc: `"unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", ` +
 			`the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); ` +
-			`"keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (64), and "idle_time", for how many seconds (30); ` +
+			`"keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); ` +
 			`"max_head_bytes", the limit of a response head (65536)` + more}}
 }
 
@@ -43,7 +43,8 @@ func readBackend(b *runtime.Builder, v runtime.Value, more optionReaders) (confi
 	if !ok {
 		return config, "", fmt.Errorf("socket: expected an address or a table of options, got %s", v.Kind())
 	}
-	keepAlive, idle, headBytes := true, int64(64), int64(64<<10)
+	defaults := upstream.Config{}.WithDefaults()
+	keepAlive, idle, headBytes := true, int64(defaults.MaxIdle), int64(defaults.MaxHeadBytes)
 	const longest = 24 * time.Hour
 	readers := optionReaders{
 		"socket": func(v runtime.Value) error {

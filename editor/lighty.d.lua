@@ -1785,7 +1785,7 @@ action.fastcgi = {}
 --- ```lua
 --- actions = { fastcgi.authorize "unix:/run/authorize.sock", docroot "/var/www", fastcgi "unix:/run/app.sock" }
 --- ```
----@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (64), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "environment", a table of names and patterns: variables beside those of CGI, or in place of them
+---@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "environment", a table of names and patterns: variables beside those of CGI, or in place of them
 ---@param ... any
 ---@return lighty.Action
 function action.fastcgi.authorize(socket, ...) end
@@ -1810,7 +1810,7 @@ function action.fastcgi.log_plain_errors(value) end
 --- ```lua
 --- actions = { docroot "/var/www", scgi "unix:/run/app.sock" }
 --- ```
----@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (64), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "environment", a table of names and patterns: variables beside those of CGI, or in place of them; connections are never kept, so what is said of keeping them has no effect
+---@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "environment", a table of names and patterns: variables beside those of CGI, or in place of them; connections are never kept, so what is said of keeping them has no effect
 ---@param ... any
 ---@return lighty.Action
 function action.scgi(socket, ...) end
@@ -1828,7 +1828,7 @@ function action.scgi(socket, ...) end
 --- ```lua
 --- actions = proxy "127.0.0.1:8080"
 --- ```
----@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (64), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "upgrade", the protocols that a client may go over to ({"websocket"})
+---@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "upgrade", the protocols that a client may go over to ({"websocket"})
 ---@param ... any
 ---@return lighty.Action
 function action.proxy(socket, ...) end

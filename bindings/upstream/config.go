@@ -30,7 +30,7 @@ type Config struct {
 	// counts from the end of sending. 0 means 60 seconds.
 	ReadTimeout time.Duration
 
-	// MaxIdle is how many connections are kept for later requests. 0 means 64; less means
+	// MaxIdle is how many connections are kept for later requests. 0 means 256; less means
 	// none.
 	MaxIdle int
 	// IdleTime is how long they are kept. 0 means 30 seconds.
@@ -55,7 +55,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.ConnectTimeout, 5*time.Second)
 	orDefault(&c.SendTimeout, 60*time.Second)
 	orDefault(&c.ReadTimeout, 60*time.Second)
-	orDefault(&c.MaxIdle, 64)
+	orDefault(&c.MaxIdle, 256)
 	orDefault(&c.IdleTime, 30*time.Second)
 	orDefault(&c.MaxHeadBytes, 64<<10)
 	return c

@@ -16,7 +16,7 @@ type arrival struct {
 }
 
 // roomBytes is how much may be read for the sessions of a loop before they are called.
-const roomBytes = ringCalls * bufferSize
+const roomBytes = 64 * bufferSize
 
 // payAfter is how long an answer may wait for others that are sent with it.
 const payAfter = moment(500 * time.Microsecond)
