@@ -54,7 +54,7 @@ func (s *Server) startLoops() (_ *loops, err error) {
 	case s.closed:
 		return nil, net.ErrClosed
 	case s.loops == nil:
-		s.loops, err = newLoops(&s.elsewhere)
+		s.loops, err = newLoops(&s.elsewhere, s.log)
 	}
 	return s.loops, err
 }

@@ -247,6 +247,26 @@ func TestAnswersThatAreSentTogether(t *testing.T) {
 				}
 			}
 		},
+		"each computes a little": func(r *row) {
+			var count, first atomic.Int32
+			r.served = func(number int, _ runtime.Exchange) {
+				for began := now(); now()-began < payAfter; {
+				}
+				switch count.Add(1) {
+				case 1:
+					first.Store(int32(number))
+				case n:
+					if r.hasNothing(int(first.Load())) {
+						r.t.Error("the first answer waits for the last")
+					}
+				}
+			}
+			r.run()
+			r.await("all are served", func() bool { return count.Load() == n })
+			for i := range n {
+				r.expect(i, 0)
+			}
+		},
 		"one computes": func(r *row) {
 			computed := make(chan bool)
 			r.served = func(number int, _ runtime.Exchange) {

@@ -8,7 +8,8 @@
 //
 // On Linux a few loops serve all plain connections, one a processor, so that a connection
 // between two requests has neither a goroutine nor buffers; a request that waits goes on in
-// the goroutine that it began in, and another one takes the loop (see loop). Elsewhere, and
+// the goroutine that it began in, and another one takes the loop (see loop). What a loop reads
+// and sends for many sessions it reads and sends in one system call (see ring). Elsewhere, and
 // with TLS, each connection has a goroutine.
 //
 // What was tried first: net/http keeps header fields in a map, so their order and case are

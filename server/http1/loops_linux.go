@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"log/slog"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -32,7 +33,7 @@ type job struct {
 	turn uint64
 }
 
-func newLoops(elsewhere *atomic.Int32) (*loops, error) {
+func newLoops(elsewhere *atomic.Int32, log *slog.Logger) (_ *loops, err error) {
 	p := &loops{elsewhere: elsewhere, wake: make(chan struct{}, 1)}
 	for range goruntime.GOMAXPROCS(0) {
 		l, err := newLoop(p)
@@ -44,7 +45,9 @@ func newLoops(elsewhere *atomic.Int32) (*loops, error) {
 		l.place = len(p.all)
 	}
 	for _, l := range p.all {
-		l.ring, _ = newRing() // without one the calls are made one by one
+		if l.ring, err = newRing(); err != nil {
+			log.Debug("system calls are made one by one", "error", err)
+		}
 		go p.work(job{l, 0})
 	}
 	go p.guard()

@@ -3,6 +3,7 @@ package http1
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -11,7 +12,7 @@ import (
 
 func newTestLoop(t *testing.T) *loops {
 	t.Helper()
-	p, err := newLoops(new(atomic.Int32))
+	p, err := newLoops(new(atomic.Int32), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
