@@ -20,7 +20,7 @@ import (
 
 // row is a server with a loop that has many requests to serve at once as soon as it runs.
 type row struct {
-	t      *testing.T
+	t      testing.TB
 	srv    *Server
 	loop   *loop
 	near   []*socket
@@ -30,7 +30,7 @@ type row struct {
 }
 
 // newRow makes a row of n clients, each of which has asked for its number.
-func newRow(t *testing.T, n int, withRing bool) *row {
+func newRow(t testing.TB, n int, withRing bool) *row {
 	t.Helper()
 	r := &row{t: t, served: func(int, runtime.Exchange) {}}
 	r.srv = New(Config{Handle: r.handle, Log: slog.New(slog.DiscardHandler)})
