@@ -120,6 +120,13 @@ func (s *socket) TryRead(p []byte) (n int, again bool, err error) {
 	}
 	defer s.unuse()
 	if n, err, ok := s.ahead.take(p); ok {
+		if err == nil && n >= bufferSize && n < len(p) { // there may be more than was read ahead
+			var more int
+			if more, err = s.tryRead(p[n:]); err != errAgain {
+				s.ahead.err = err // behind that
+			}
+			n, err = n+more, nil
+		}
 		return n, false, s.opError("read", err)
 	}
 	if n, err = s.tryRead(p); err == errAgain {

@@ -30,7 +30,7 @@ func (l *loop) nextArrival() (arrival, bool) {
 			s := l.stuck[last]
 			l.stuck[last], l.stuck = nil, l.stuck[:last]
 			return arrival{to: s}, true
-		case len(l.owing) > 0 && (l.next == l.came || now()-l.owedSince > payAfter):
+		case len(l.owing) > 0 && (l.next == l.came || now()-l.owedSince > l.payAfter):
 			l.collect()
 		case l.next < l.came:
 			a := l.arrivals[l.next]
@@ -74,7 +74,7 @@ func (l *loop) gather() {
 		a := &l.arrivals[l.came]
 		a.to = to
 		l.came++
-		if len(room) < bufferSize || !s.backend && !to.isNew() || !s.use() {
+		if len(room) < bufferSize || !l.readsAhead(s, to) || !s.use() {
 			continue // the session reads by itself
 		}
 		a.from, a.batch = s, batch
@@ -82,6 +82,16 @@ func (l *loop) gather() {
 		room = room[bufferSize:]
 	}
 	l.receive()
+}
+
+// readsAhead reports whether what comes on a socket is read before its session is called: the head
+// of a request, so that requests can share what they find out, and where it costs less, the answer
+// of a backend.
+func (l *loop) readsAhead(from *socket, to *session) bool {
+	if from.backend {
+		return l.ring != nil
+	}
+	return to.isNew()
 }
 
 // receive makes the calls that read for the arrivals.

@@ -154,7 +154,9 @@ func (c *conn) deliver(reply *runtime.Reply) error {
 		}
 		reply.Resume(wait) // something has come already, or seems to have
 	}
-	c.pay()       // a request to a backend whose answer nobody waits for
+	if c.owed.to != nil {
+		c.breakOff()
+	}
 	c.batch = nil // what follows on the connection sees what this request has done
 	ok := c.respond(reply)
 	c.finish(reply)

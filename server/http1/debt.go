@@ -3,7 +3,6 @@ package http1
 import (
 	"errors"
 	"net"
-	"time"
 )
 
 // debt is what is to be sent for a session before it waits: the end of an answer, or a request to
@@ -38,11 +37,16 @@ func (c *conn) Send(to net.Conn, p []byte) (int, error) {
 		c.owed = debt{b, c.asked}
 		return len(p), nil
 	}
-	if !b.use() {
+	return sendNow(b, p)
+}
+
+// sendNow sends what there is room for.
+func sendNow(to watched, p []byte) (int, error) {
+	if !to.use() {
 		return 0, net.ErrClosed
 	}
-	defer b.unuse()
-	n, err := b.tryWrite(p, false)
+	defer to.unuse()
+	n, err := to.tryWrite(p, false)
 	if err == errAgain {
 		return 0, nil
 	}
@@ -52,18 +56,24 @@ func (c *conn) Send(to net.Conn, p []byte) (int, error) {
 // paid is called by the loop when it has sent n bytes of what is owed; below zero it could not. It
 // reports whether the session waits now. If not, it has to proceed.
 func (c *conn) paid(n int) bool {
-	if d := &c.owed; n < len(d.data) {
-		d.data = d.data[max(n, 0):]
-		return false
-	}
 	s, reply := c.session, c.reply
-	if c.settle(); reply != nil {
+	switch {
+	case n < len(c.owed.data) && reply == nil:
+		c.owed.data = c.owed.data[max(n, 0):]
+		return false
+	case n < len(c.owed.data):
+		c.breakOff()
+	case reply != nil:
+		c.settle()
 		if c.pause(reply) {
 			return true
 		}
 		c.reply = reply
-	} else if c.park() == errParked {
-		return true
+	default:
+		c.settle()
+		if c.park() == errParked {
+			return true
+		}
 	}
 	s.conn = c
 	return false
@@ -78,38 +88,29 @@ func (c *conn) settle() {
 	}
 }
 
-// payOff is for a session that has to send by itself what the loop could not. It waits where it
-// has to, and goes on.
+// breakOff closes a connection to a backend that does not take a request whole, or that nobody
+// waits for: the request goes over another one.
+func (c *conn) breakOff() {
+	c.owed.to.Close()
+	c.owed = debt{}
+}
+
+// payOff is for a session that has to send by itself what the loop has not, and goes on. The
+// client of an answer it waits for.
 func (c *conn) payOff() error {
-	err := c.pay()
-	if c.settle(); c.reply != nil {
-		return c.resume(false) // an error is found there too
+	d := c.owed
+	if c.reply != nil {
+		if n, _ := sendNow(d.to, d.data); n < len(d.data) {
+			c.breakOff()
+		} else {
+			c.settle()
+		}
+		return c.resume(false)
 	}
-	if err != nil {
+	err := c.out.send(d.data, false)
+	if c.settle(); err != nil {
 		c.abort(err)
 		return errLast
 	}
 	return nil
-}
-
-// pay sends what is owed, waiting where it has to.
-func (c *conn) pay() error {
-	d := c.owed
-	if d.to == nil {
-		return nil
-	}
-	c.owed = debt{}
-	if d.to != c.watched {
-		c.watched.yield() // theirs does not do it
-	}
-	if !d.to.use() {
-		return net.ErrClosed
-	}
-	defer d.to.unuse()
-	w := writer{rwc: d.to, watched: d.to, timeout: c.limits.WriteTimeout}
-	err := w.send(d.data, false)
-	if d.to != c.watched {
-		d.to.SetWriteDeadline(time.Time{}) // that of the pool's is another one
-	}
-	return err
 }

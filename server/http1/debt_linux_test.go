@@ -40,10 +40,9 @@ func newRow(t testing.TB, n int, withRing bool) *row {
 		t.Fatal(err)
 	}
 	if withRing {
-		if l.ring, err = newRing(); err != nil {
+		if l.ring, err = newRing(2); err != nil {
 			t.Skip(err)
 		}
-		l.ring.from = 2 // wherever it costs less
 	}
 	all.all = []*loop{l}
 	r.loop, r.srv.loops = l, all
@@ -310,7 +309,7 @@ func TestAnswersWaitForOthers(t *testing.T) {
 				}
 				served[number].Store(true)
 			}
-			r.run()
+			go r.loop.loops.work(job{r.loop, 0}) // without the guard, as nothing else shall send
 			r.await("all are served", all)
 			for i := range n {
 				r.expect(i, 0)
@@ -319,5 +318,32 @@ func TestAnswersWaitForOthers(t *testing.T) {
 				t.Errorf("%d of %d waited", waited.Load(), n)
 			}
 		})
+	}
+}
+
+// A session that owes something when another goroutine has got its loop sends it by itself.
+func TestLoopThatIsLostUnderADebt(t *testing.T) {
+	r := newRow(t, 3, true)
+	l := r.loop
+	if l.got = l.pending(20_000); l.got == 0 {
+		t.Fatal("no events")
+	}
+	l.gather()
+	a, _ := l.nextArrival()
+	a.hand()
+	s := a.to
+	l.turn.Store(2 | 1)
+	s.watched.(*socket).turn = turn{l, 2, true}
+	if !s.proceed(a.input) {
+		t.Fatal("it owes nothing")
+	}
+	l.turn.Store(4)
+	if s.proceed(input{}) {
+		t.Error("it still owes")
+	}
+	for i, near := range r.near {
+		if near == s.rwc {
+			r.expect(i, 0)
+		}
 	}
 }

@@ -42,6 +42,7 @@ type loop struct {
 	room      []byte     // for what is read for them
 	owing     []*session // were served, and owe something
 	owedSince moment     // the first of them
+	payAfter  moment     // how long that may wait for the others
 	stuck     []*session // could not pay that without waiting
 	ring      *ring
 	calls     []call // the memory for those that it makes
@@ -92,7 +93,7 @@ const restAfter = time.Millisecond
 const keepFor = 1
 
 func newLoop(all *loops) (*loop, error) {
-	l := &loop{loops: all, fd: -1, bell: -1, room: make([]byte, roomBytes)}
+	l := &loop{loops: all, fd: -1, bell: -1, room: make([]byte, roomBytes), payAfter: payAfter}
 	if err := l.open(); err != nil {
 		l.close()
 		return nil, err

@@ -44,9 +44,12 @@ func newLoops(elsewhere *atomic.Int32, log *slog.Logger) (_ *loops, err error) {
 		p.all = append(p.all, l)
 		l.place = len(p.all)
 	}
+	from := 0
 	for _, l := range p.all {
-		if l.ring, err = newRing(); err != nil {
+		if l.ring, err = newRing(from); err != nil {
 			log.Debug("system calls are made one by one", "error", err)
+		} else {
+			from = l.ring.from
 		}
 		go p.work(job{l, 0})
 	}

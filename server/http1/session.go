@@ -175,7 +175,9 @@ func (s *session) late() {
 			defer s.watched.unuse()
 		}
 		defer s.recovered(c)
-		s.goOn(c, c.resume(true))
+		if s.goOn(c, c.resume(true)) { // there is no loop to send it
+			s.proceed(input{})
+		}
 		return
 	}
 	if s.conn == nil || s.lingering || !s.watched.use() {

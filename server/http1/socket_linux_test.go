@@ -158,6 +158,29 @@ func TestReadAhead(t *testing.T) {
 	}
 }
 
+// A long answer is read on behind what was read ahead of it, so that it can be whole.
+func TestReadOnBehindReadAhead(t *testing.T) {
+	near, far := backendPair(t)
+	p := make([]byte, 3*bufferSize)
+	near.ahead.put(p[:bufferSize], nil)
+	syscall.Write(far, p[:100])
+	if n, _, err := near.TryRead(p); n != bufferSize+100 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	near.ahead.put(p[:bufferSize], nil)
+	if n, again, err := near.TryRead(p); n != bufferSize || again || err != nil {
+		t.Errorf("%d bytes, %v, %v", n, again, err)
+	}
+	near.ahead.put(p[:bufferSize], nil)
+	syscall.Shutdown(far, syscall.SHUT_WR)
+	if n, _, err := near.TryRead(p); n != bufferSize || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if n, again, err := near.TryRead(p); n != 0 || again || err != nil {
+		t.Errorf("at the end: %d bytes, %v, %v", n, again, err)
+	}
+}
+
 // A write that has no room waits until there is some, although the loop does not hear of room
 // before.
 func TestWriteToFullBackend(t *testing.T) {
