@@ -40,9 +40,7 @@ func newRow(t testing.TB, n int, withRing bool) *row {
 		t.Fatal(err)
 	}
 	if withRing {
-		if l.ring, err = newRing(2); err != nil {
-			t.Skip(err)
-		}
+		l.ring = ringOrSkip(t)
 	}
 	all.all = []*loop{l}
 	r.loop, r.srv.loops = l, all
@@ -345,5 +343,32 @@ func TestLoopThatIsLostUnderADebt(t *testing.T) {
 		if near == s.rwc {
 			r.expect(i, 0)
 		}
+	}
+}
+
+// A request to a backend that is still owed when its answer is complete has nobody who waits for
+// what comes back: its connection ends, and the client gets its own answer and nothing of it.
+func TestDebtToBackendThatNobodyWaitsFor(t *testing.T) {
+	r := newRow(t, 3, true)
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fds[1])
+	backend := r.loop.addBackend(fds[0])
+	r.served = func(number int, ex runtime.Exchange) {
+		if number == 0 {
+			if n, err := ex.(runtime.Pauser).Send(backend, []byte("asked")); n != 5 || err != nil {
+				t.Errorf("sent %d bytes, %v", n, err)
+			}
+		}
+	}
+	r.loop.payAfter = moment(time.Hour)
+	go r.loop.loops.work(job{r.loop, 0})
+	for i := range r.far {
+		r.expect(i, 0)
+	}
+	if n, err := syscall.Read(fds[1], make([]byte, 8)); n != 0 || err != nil {
+		t.Errorf("the backend got %d bytes, %v; want the end", n, err)
 	}
 }
