@@ -28,6 +28,10 @@ type serveOptions struct {
 	ready   func(urls []string) // called once all of them answer, if it is not nil
 }
 
+// tellWithin is how long the end of the server waits for a systemd that does not listen, or
+// for a script that is still being loaded.
+const tellWithin = 5 * time.Second
+
 // serve runs a script until a signal ends it.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
 	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
@@ -84,18 +88,17 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		}
 	}
 	notify(log, daemon.SdNotifyReady)
-	go reloadOn(ctx, hangup, changes, s, log)
 	told := make(chan struct{})
-	withdraw := context.AfterFunc(ctx, func() {
-		notify(log, daemon.SdNotifyStopping)
+	go func() {
+		reloadOn(ctx, hangup, changes, s, log)
+		notify(log, daemon.SdNotifyStopping) // by the one who tells of reloads, so nothing comes behind it
 		close(told)
-	})
+	}()
 	err = s.Serve(ctx)
-	if !withdraw() { // an idle server ends sooner than systemd is told
-		select {
-		case <-told:
-		case <-time.After(time.Second): // it does not listen
-		}
+	restore() // whatever ended Serve, nothing is loaded any more
+	select {  // an idle server ends sooner than systemd is told
+	case <-told:
+	case <-time.After(tellWithin):
 	}
 	return err
 }
