@@ -24,7 +24,7 @@ func accessModule() *runtime.Module {
 			{Name: "access.check", New: newAccessCheck,
 				Doc:     "Answers with 403 unless the most specific network that the client's address is in is an allowed one.",
 				Example: `actions = { access.check { allow = { "127.0.0.0/8", "10.0.0.0/8" }, deny = { "10.6.6.6" } }, respond "inside" }`,
-				Params:  []runtime.Param{{Name: "rules", Type: runtime.TPairs, Doc: `"allow" and "deny", each a list of networks or "all"`}}},
+				Params:  []runtime.Param{{Name: "rules", Type: runtime.TPairs, Options: describeOptions(accessRules, &networks[bool]{})}}},
 			{Name: "access.deny", New: newAccessDeny,
 				Doc:     "Answers with 403.",
 				Example: `actions = { when(request.path:prefix "/private/", { access.deny() }), respond "public" }`},
@@ -79,24 +79,33 @@ func deny(vr *runtime.VRequest, status int) {
 	}
 }
 
+var accessRules = []option[networks[bool]]{
+	networksOption("allow", "networks that may go on", true),
+	networksOption("deny", "networks that may not", false),
+}
+
+func networksOption(name, doc string, allowed bool) option[networks[bool]] {
+	return option[networks[bool]]{name: name, typ: "string[]", many: true, doc: doc + `; "all" is any address`,
+		set: func(nets *networks[bool], v runtime.Value) error {
+			_, isList := v.List()
+			texts, ok := v.Strings()
+			if !isList || !ok {
+				return fmt.Errorf("expected a list of networks, got %s", v.Kind())
+			}
+			for _, text := range texts {
+				if err := nets.add(text, allowed); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+}
+
 func newAccessCheck(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	g := newGate(b)
 	var nets networks[bool]
-	for _, p := range args.Pairs(0) {
-		verb, _ := p.Key.Str()
-		if verb != "allow" && verb != "deny" {
-			return nil, fmt.Errorf(`unknown key %s; expected "allow" or "deny"`, p.Key)
-		}
-		_, isList := p.Value.List()
-		texts, ok := p.Value.Strings()
-		if !isList || !ok {
-			return nil, fmt.Errorf("%s: expected a list of networks, got %s", verb, p.Value.Kind())
-		}
-		for _, text := range texts {
-			if err := nets.add(text, verb == "allow"); err != nil {
-				return nil, fmt.Errorf("%s: %w", verb, err)
-			}
-		}
+	if err := readOptions(&nets, accessRules, args.Pairs(0)); err != nil {
+		return nil, err
 	}
 	return runtime.ActionFunc(func(vr *runtime.VRequest) error {
 		if allowed, known := nets.find(vr.Con.Remote.Addr()); !known || !allowed {

@@ -15,8 +15,7 @@ func authModule() *runtime.Module {
 	const common = ` It sets REMOTE_USER and AUTH_TYPE in the environment; who is not known gets a 401. ` +
 		`Put it before what answers the request: it does nothing when the request is answered already. ` +
 		`A file that cannot be read is an error when the script is loaded; later, users stay as they were.`
-	options := []runtime.Param{{Name: "options", Type: runtime.TPairs, Doc: `"method", "basic" or "digest"; "realm", what the browser shows; ` +
-		`"file", the file of the users; "ttl" (optional), after how many seconds the file is read again, 10 when it is left out, 0 for never`}}
+	options := []runtime.Param{{Name: "options", Type: runtime.TPairs, Options: describeOptions(authTable, newAuthOptions())}}
 	return &runtime.Module{
 		Name: "auth",
 		Doc: `Asks clients for a user name and a password. With the method "basic" the password crosses the network as it is: use TLS. ` +
@@ -51,41 +50,34 @@ type authOptions struct {
 	ttl                 time.Duration
 }
 
+func newAuthOptions() *authOptions { return &authOptions{ttl: 10 * time.Second} }
+
+var authTable = []option[authOptions]{
+	needed(stringOption("method", `"basic" or "digest"`, func(o *authOptions) *string { return &o.method })),
+	needed(stringOption("realm", "what the browser shows", func(o *authOptions) *string { return &o.realm })),
+	needed(stringOption("file", "the file of the users", func(o *authOptions) *string { return &o.file })),
+	{name: "ttl", typ: "number", set: (*authOptions).readTTL, get: func(o *authOptions) string { return fmt.Sprint(o.ttl.Seconds()) },
+		doc: "after how many seconds the file is read again; 0 is never"},
+}
+
+func parseAuthOptions(pairs []runtime.Pair) (*authOptions, error) {
+	o := newAuthOptions()
+	if err := readOptions(o, authTable, pairs); err != nil {
+		return nil, err
+	}
+	return o, o.check()
+}
+
 // maxTTL keeps a ttl within a time.Duration, in seconds.
 const maxTTL = 1e9
 
-func parseAuthOptions(pairs []runtime.Pair) (authOptions, error) {
-	o := authOptions{ttl: 10 * time.Second}
-	texts := map[string]*string{"method": &o.method, "realm": &o.realm, "file": &o.file}
-	given := map[string]bool{}
-	for _, p := range pairs {
-		key, _ := p.Key.Str()
-		if given[key] {
-			return o, fmt.Errorf("the option %q is there twice", key)
-		}
-		given[key] = true
-		switch text := texts[key]; {
-		case text != nil:
-			var ok bool
-			if *text, ok = p.Value.Str(); !ok {
-				return o, fmt.Errorf("%s: expected a string, got %s", key, p.Value.Kind())
-			}
-		case key == "ttl":
-			seconds, ok := p.Value.Float()
-			if !ok || !(seconds >= 0) {
-				return o, fmt.Errorf("ttl: expected a number of seconds, 0 or more, got %s", p.Value)
-			}
-			o.ttl = time.Duration(min(seconds, maxTTL) * float64(time.Second))
-		default:
-			return o, fmt.Errorf("unknown option %s; expected method, realm, file or ttl", p.Key)
-		}
+func (o *authOptions) readTTL(v runtime.Value) error {
+	seconds, ok := v.Float()
+	if !ok || !(seconds >= 0) {
+		return fmt.Errorf("expected a number of seconds, 0 or more, got %s", v)
 	}
-	for _, key := range []string{"method", "realm", "file"} {
-		if !given[key] {
-			return o, fmt.Errorf("the option %q is missing; expected method, realm and file", key)
-		}
-	}
-	return o, o.check()
+	o.ttl = time.Duration(min(seconds, maxTTL) * float64(time.Second))
+	return nil
 }
 
 func (o *authOptions) check() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"strings"
 	"time"
@@ -14,75 +13,73 @@ import (
 )
 
 // backendParam is the one argument of the actions that hand requests to a backend.
-func backendParam(more string) []runtime.Param {
-	return []runtime.Param{{Name: "socket", Type: runtime.TExact,
-		Doc: `"unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", ` +
-			`the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); ` +
-			`"keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); ` +
-			`"max_head_bytes", the limit of a response head (65536)` + more}}
+func backendParam(options []option[backendOptions]) []runtime.Param {
+	return []runtime.Param{{Name: "socket", Type: runtime.TExact, Options: describeOptions(options, newBackendOptions()),
+		Doc: `"unix:/path" or "host:port", or a table of options`}}
 }
 
-const environmentDoc = `; "environment", a table of names and patterns: variables beside those of CGI, or in place of them`
+// backendOptions is what a script says of a backend.
+type backendOptions struct {
+	upstream.Config
+	socket    string
+	keepAlive bool
+	additions []environmentEntry // fastcgi and scgi
+	upgrades  []string           // proxy
+}
+
+func newBackendOptions() *backendOptions {
+	return &backendOptions{Config: upstream.Config{}.WithDefaults(), keepAlive: true, upgrades: []string{"websocket"}}
+}
+
+const longestTimeout = 24 * time.Hour
+
+// commonBackendOptions are those of every backend.
+var commonBackendOptions = []option[backendOptions]{
+	needed(stringOption("socket", `"unix:/path" or "host:port"`, func(o *backendOptions) *string { return &o.socket })),
+	secondsOption("connect_timeout", "seconds that connecting may take", func(o *backendOptions) *time.Duration { return &o.ConnectTimeout }, time.Millisecond, longestTimeout),
+	secondsOption("send_timeout", "seconds in which it must take the next bytes", func(o *backendOptions) *time.Duration { return &o.SendTimeout }, time.Millisecond, longestTimeout),
+	secondsOption("read_timeout", "seconds in which it must give the next bytes", func(o *backendOptions) *time.Duration { return &o.ReadTimeout }, time.Millisecond, longestTimeout),
+	boolOption("keep_alive", "whether connections are kept for later requests", func(o *backendOptions) *bool { return &o.keepAlive }),
+	numberOption("idle_connections", "how many are kept open", func(o *backendOptions) *int { return &o.MaxIdle }, 0, 100_000),
+	secondsOption("idle_time", "for how many seconds", func(o *backendOptions) *time.Duration { return &o.IdleTime }, time.Millisecond, longestTimeout),
+	numberOption("max_head_bytes", "limit of a response head", func(o *backendOptions) *int { return &o.MaxHeadBytes }, 1<<10, 16<<20),
+}
 
 // BackendDialer is the key under which tests put a function into [runtime.Config.Values] that
 // connects to backends: func(ctx context.Context, network, address string) (net.Conn, error).
 type BackendDialer struct{}
 
-// readBackend reads the argument of such an action: an address, or a table of options, of
-// which more are the action's own.
-func readBackend(b *runtime.Builder, v runtime.Value, more optionReaders) (config upstream.Config, socket string, err error) {
-	config.Connect, _ = b.Value(BackendDialer{}).(func(context.Context, string, string) (net.Conn, error))
+// readBackend reads the argument of such an action: an address, or a table of options.
+func readBackend(b *runtime.Builder, v runtime.Value, options []option[backendOptions]) (*backendOptions, error) {
+	o := newBackendOptions()
+	o.Connect, _ = b.Value(BackendDialer{}).(func(context.Context, string, string) (net.Conn, error))
 	if items, ok := v.List(); ok && len(items) == 1 {
 		v = items[0]
 	}
 	if address, ok := v.Str(); ok {
-		err = setAddress(b, &config, address)
-		return config, address, err
+		o.socket = address
+		return o, o.setAddress(b)
 	}
-	options, ok := v.Pairs()
+	pairs, ok := v.Pairs()
 	if !ok {
-		return config, "", fmt.Errorf("socket: expected an address or a table of options, got %s", v.Kind())
+		return nil, fmt.Errorf("socket: expected an address or a table of options, got %s", v.Kind())
 	}
-	defaults := upstream.Config{}.WithDefaults()
-	keepAlive, idle, headBytes := true, int64(defaults.MaxIdle), int64(defaults.MaxHeadBytes)
-	const longest = 24 * time.Hour
-	readers := optionReaders{
-		"socket": func(v runtime.Value) error {
-			s, ok := v.Str()
-			if !ok {
-				return fmt.Errorf("expected an address, got %s", v)
-			}
-			socket = s
-			return nil
-		},
-		"connect-timeout":  secondsOption(&config.ConnectTimeout, time.Millisecond, longest),
-		"send-timeout":     secondsOption(&config.SendTimeout, time.Millisecond, longest),
-		"read-timeout":     secondsOption(&config.ReadTimeout, time.Millisecond, longest),
-		"idle-time":        secondsOption(&config.IdleTime, time.Millisecond, longest),
-		"idle-connections": numberOption(&idle, 0, 100_000),
-		"keep-alive":       boolOption(&keepAlive),
-		"max-head-bytes":   numberOption(&headBytes, 1<<10, 16<<20),
+	if err := readOptions(o, options, pairs); err != nil {
+		return nil, err
 	}
-	maps.Copy(readers, more)
-	if err := readOptions(options, readers); err != nil {
-		return config, "", err
+	o.DisableKeepAlive = !o.keepAlive
+	if o.MaxIdle == 0 {
+		o.MaxIdle = -1 // none; 0 is the default there
 	}
-	if socket == "" {
-		return config, "", errors.New(`the option "socket" is missing; expected "unix:/path" or "host:port"`)
-	}
-	config.MaxIdle, config.MaxHeadBytes, config.DisableKeepAlive = int(idle), int(headBytes), !keepAlive
-	if idle == 0 {
-		config.MaxIdle = -1
-	}
-	return config, socket, setAddress(b, &config, socket)
+	return o, o.setAddress(b)
 }
 
 // setAddress reads the address of a backend. A unix socket that an untrusted script names lies
 // in its directory.
-func setAddress(b *runtime.Builder, config *upstream.Config, address string) (err error) {
-	config.Network, config.Address, err = upstream.ParseAddress(address)
-	if err == nil && config.Network == "unix" {
-		config.Within, err = socketWithin(b, config.Address)
+func (o *backendOptions) setAddress(b *runtime.Builder) (err error) {
+	o.Network, o.Address, err = upstream.ParseAddress(o.socket)
+	if err == nil && o.Network == "unix" {
+		o.Within, err = socketWithin(b, o.Address)
 	}
 	return err
 }
@@ -99,30 +96,34 @@ func socketWithin(b *runtime.Builder, path string) (string, error) {
 	return files.Root, nil
 }
 
-// environmentOption reads variables that a backend gets with every request.
-func environmentOption(to *[]environmentEntry) func(runtime.Value) error {
-	return func(v runtime.Value) error {
-		pairs, ok := v.Pairs()
-		if !ok {
-			return fmt.Errorf("expected a table of names and values, got %s", v)
-		}
-		for _, p := range pairs {
-			name, isName := p.Key.Str()
-			text, isText := p.Value.Str()
-			if !isName || !isText || strings.IndexByte(text, 0) >= 0 {
-				return fmt.Errorf("expected a name and a string, got %s = %s", p.Key, p.Value)
-			}
-			if err := checkVariable(name); err != nil {
-				return err
-			}
-			value, err := runtime.ParsePattern(text)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			*to = append(*to, environmentEntry{name, value})
-		}
-		return nil
+// environmentOption takes variables that a backend gets with every request.
+func environmentOption[T any](of func(*T) *[]environmentEntry) option[T] {
+	return option[T]{name: "environment", typ: "table<string, string>",
+		doc: "names and patterns: variables beside those of CGI, or in place of them",
+		set: func(into *T, v runtime.Value) error { return readEnvironment(of(into), v) }}
+}
+
+func readEnvironment(to *[]environmentEntry, v runtime.Value) error {
+	pairs, ok := v.Pairs()
+	if !ok {
+		return fmt.Errorf("expected a table of names and values, got %s", v)
 	}
+	for _, p := range pairs {
+		name, isName := p.Key.Str()
+		text, isText := p.Value.Str()
+		if !isName || !isText || strings.IndexByte(text, 0) >= 0 {
+			return fmt.Errorf("expected a name and a string, got %s = %s", p.Key, p.Value)
+		}
+		if err := checkVariable(name); err != nil {
+			return err
+		}
+		value, err := runtime.ParsePattern(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		*to = append(*to, environmentEntry{name, value})
+	}
+	return nil
 }
 
 func checkVariable(name string) error {

@@ -12,7 +12,8 @@ import (
 
 func balanceModule() *runtime.Module {
 	backends := runtime.Param{Name: "backends", Type: runtime.TExact,
-		Doc: `an action, or a list with an action for each backend, or a table with that list as "backends" and the options below`}
+		Options: describeOptions(balanceTable, newBalanceOptions()),
+		Doc:     `an action, or a list with an action for each backend, or a table with that list as "backends" and other options`}
 	key := runtime.Param{Name: "key", Type: runtime.TPattern, Doc: "what decides on the backend"}
 	return &runtime.Module{
 		Name: "balance",
@@ -53,19 +54,7 @@ A backend that fails is left out for a second, then a single request tries it; a
 	`nothing of an answer has come, and the request body can be sent again: it has at most 32 KiB, or was not read yet. ` +
 	`The actions of a backend may therefore run more than once for a request.
 
-When all backends are left out or busy, requests wait, and those that came first go first. Where too many wait already, or one has waited for too long, the answer is a 503 with Retry-After. A client that goes away waits no more.
-
-The options, with their defaults:
-
-- ` + "`tries = 3`" + `: how many backends may begin to work on a request.
-- ` + "`backlog = 1000`" + `: how many requests may wait. ` + "`wait = 10`" + `: how long each may, in seconds. With 0 none waits.
-- ` + "`max_in_flight = 0`" + `: how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent.
-- ` + "`fails = 3`" + `: how many failures in a row leave a backend out. ` + "`pause = 1`" + ` and ` + "`max_pause = 8`" + `: for how many seconds, at first and at most.
-- ` + "`check`" + `: a table that has each backend checked by itself, from when the server begins to serve. With ` + "`path = \"/health\"`" + ` its actions get a GET request for that path, and what the script does before the balancer is not done for it; ` +
-	`an answer with a status from 200 to 399 is good. The Host is ` + "`host = \"localhost\"`" + `. Without a path it is enough that the backend takes a connection. ` +
-	"`interval = 5`" + ` and ` + "`timeout = 2`" + ` are seconds; after ` + "`fall = 3`" + ` bad checks in a row the backend is down and gets no requests, after ` + "`rise = 2`" + ` good ones it is up.
-
-An entry of the list is an action, or a table: ` + "`{ action = proxy \"10.0.0.1:80\", weight = 2, name = \"big\" }`" + `. The weight, a whole number from 1 to 100, is the share of the requests; the name is for the log, status.info and balance.hash.`
+When all backends are left out or busy, requests wait, and those that came first go first. Where too many wait already, or one has waited for too long, the answer is a 503 with Retry-After. A client that goes away waits no more.`
 
 // balance is the action: it gives requests to the actions of its backends.
 type balance struct {

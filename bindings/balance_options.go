@@ -12,16 +12,37 @@ import (
 
 // balanceOptions is what the arguments of a balancer say.
 type balanceOptions struct {
-	config                             balancer.Config
-	actions                            []runtime.Action
-	tries, backlog, maxInFlight, fails int64
-	check                              *healthCheck // nil for none
+	config  balancer.Config
+	actions []runtime.Action
+	tries   int64
+	check   *healthCheck // nil for none
+}
+
+func newBalanceOptions() *balanceOptions {
+	return &balanceOptions{tries: 3, config: balancer.Config{Backlog: 1000, Fails: 3, Wait: 10 * time.Second, Pause: time.Second, MaxPause: 8 * time.Second}}
+}
+
+const longestPause = time.Hour
+
+var balanceTable = []option[balanceOptions]{
+	{name: "backends", required: true, typ: "actions|table[]", set: (*balanceOptions).readBackends, inner: describeOptions(balanceEntryTable, &balanceEntry{weight: 1}),
+		doc: "an action, or a list with an action or a table for each backend"},
+	numberOption("tries", "how many backends may begin to work on a request", func(o *balanceOptions) *int64 { return &o.tries }, 1, mostAttempts),
+	numberOption("backlog", "how many requests may wait", func(o *balanceOptions) *int { return &o.config.Backlog }, 0, 1_000_000),
+	secondsOption("wait", "how long each may, in seconds; with 0 none waits", func(o *balanceOptions) *time.Duration { return &o.config.Wait }, 0, longestPause),
+	numberOption("max_in_flight", "how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent",
+		func(o *balanceOptions) *int { return &o.config.MaxInFlight }, 0, 1_000_000),
+	numberOption("fails", "how many failures in a row leave a backend out", func(o *balanceOptions) *int { return &o.config.Fails }, 1, 1000),
+	secondsOption("pause", "for how many seconds, at first", func(o *balanceOptions) *time.Duration { return &o.config.Pause }, time.Millisecond, longestPause),
+	secondsOption("max_pause", "for how many seconds at most", func(o *balanceOptions) *time.Duration { return &o.config.MaxPause }, time.Millisecond, longestPause),
+	{name: "check", typ: "table", set: (*balanceOptions).readCheck, inner: describeOptions(checkTable, newHealthCheck()),
+		doc: "has each backend checked by itself, from when the server begins to serve"},
 }
 
 func newBalance(policy balancer.Policy) func(*runtime.Builder, runtime.Args) (runtime.Action, error) {
 	return func(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-		o := balanceOptions{tries: 3, backlog: 1000, fails: 3,
-			config: balancer.Config{Policy: policy, Wait: 10 * time.Second, Pause: time.Second, MaxPause: 8 * time.Second}}
+		o := newBalanceOptions()
+		o.config.Policy = policy
 		action, list := &balance{debug: b.Option("balance.debug")}, args.Value(0)
 		if policy == balancer.Hash {
 			action.key, list = args.Pattern(0), args.Value(1)
@@ -29,7 +50,6 @@ func newBalance(policy balancer.Policy) func(*runtime.Builder, runtime.Args) (ru
 		if err := o.read(list); err != nil {
 			return nil, err
 		}
-		o.config.Backlog, o.config.MaxInFlight, o.config.Fails = int(o.backlog), int(o.maxInFlight), int(o.fails)
 		action.pool, action.actions, action.tries = balancer.New(o.config), o.actions, o.tries
 		if o.check != nil {
 			if err := o.check.start(b, action); err != nil {
@@ -48,26 +68,13 @@ func (o *balanceOptions) read(v runtime.Value) error {
 	if !v.IsHash() {
 		return o.readBackends(v)
 	}
-	options, _ := v.Pairs()
-	const longest = time.Hour
-	err := readOptions(options, optionReaders{
-		"backends":      o.readBackends,
-		"tries":         numberOption(&o.tries, 1, mostAttempts),
-		"backlog":       numberOption(&o.backlog, 0, 1_000_000),
-		"wait":          secondsOption(&o.config.Wait, 0, longest),
-		"max-in-flight": numberOption(&o.maxInFlight, 0, 1_000_000),
-		"fails":         numberOption(&o.fails, 1, 1000),
-		"pause":         secondsOption(&o.config.Pause, time.Millisecond, longest),
-		"max-pause":     secondsOption(&o.config.MaxPause, time.Millisecond, longest),
-		"check":         o.readCheck,
-	})
+	pairs, _ := v.Pairs()
+	err := readOptions(o, balanceTable, pairs)
 	switch {
 	case err != nil:
 		return err
-	case o.actions == nil:
-		return errors.New(`the option "backends" is missing; expected a list of actions`)
 	case o.config.MaxPause < o.config.Pause:
-		return fmt.Errorf("max-pause: expected at least the pause, %v seconds, got %v", o.config.Pause.Seconds(), o.config.MaxPause.Seconds())
+		return fmt.Errorf("max_pause: expected at least the pause, %v seconds, got %v", o.config.Pause.Seconds(), o.config.MaxPause.Seconds())
 	}
 	return nil
 }
@@ -98,37 +105,46 @@ func (o *balanceOptions) readBackends(v runtime.Value) error {
 	return nil
 }
 
-// readEntry reads one backend: an action, or a table with it.
-func (o *balanceOptions) readEntry(v runtime.Value) error {
+// balanceEntry is a backend that is given as a table.
+type balanceEntry struct {
+	action *runtime.Node
+	name   string
+	weight int
+}
+
+var balanceEntryTable = []option[balanceEntry]{
+	{name: "action", required: true, typ: "actions", doc: "an action", set: func(e *balanceEntry, v runtime.Value) (err error) {
+		e.action, err = readAction(v)
+		return err
+	}},
+	fieldOption("name", "for the log, status.info and balance.hash; by default the address", func(e *balanceEntry) *string { return &e.name }),
+	numberOption("weight", "its share of the requests, a whole number", func(e *balanceEntry) *int { return &e.weight }, 1, 100),
+}
+
+func readAction(v runtime.Value) (*runtime.Node, error) {
 	action, ok := v.Action()
-	name, weight := "", int64(1)
+	if !ok {
+		return nil, fmt.Errorf("expected an action, got %s", v.Kind())
+	}
+	return action, nil
+}
+
+// readEntry reads one backend: an action, or a table with it.
+func (o *balanceOptions) readEntry(v runtime.Value) (err error) {
+	e := balanceEntry{weight: 1}
 	if v.IsHash() {
-		options, _ := v.Pairs()
-		err := readOptions(options, optionReaders{
-			"action": func(v runtime.Value) error {
-				if action, ok = v.Action(); !ok {
-					return fmt.Errorf("expected an action, got %s", v.Kind())
-				}
-				return nil
-			},
-			"name":   stringOption(&name),
-			"weight": numberOption(&weight, 1, 100),
-		})
-		if err != nil {
+		pairs, _ := v.Pairs()
+		if err := readOptions(&e, balanceEntryTable, pairs); err != nil {
 			return err
 		}
-		if action == nil {
-			return errors.New(`the option "action" is missing`)
-		}
+	} else if e.action, err = readAction(v); err != nil {
+		return err
 	}
-	if !ok {
-		return fmt.Errorf("expected an action, got %s", v.Kind())
+	if e.name == "" {
+		e.name = backendName(e.action)
 	}
-	if name == "" {
-		name = backendName(action)
-	}
-	o.actions = append(o.actions, action)
-	o.config.Backends = append(o.config.Backends, balancer.Backend{Name: name, Weight: int(weight)})
+	o.actions = append(o.actions, e.action)
+	o.config.Backends = append(o.config.Backends, balancer.Backend{Name: e.name, Weight: e.weight})
 	return nil
 }
 
@@ -168,24 +184,35 @@ func backendAddress(a runtime.Action) (address string) {
 }
 
 func (o *balanceOptions) readCheck(v runtime.Value) error {
-	options, ok := v.Pairs()
+	pairs, ok := v.Pairs()
 	if !ok {
 		return fmt.Errorf("expected a table of options, got %s", v.Kind())
 	}
-	c := &healthCheck{interval: 5 * time.Second, timeout: 2 * time.Second, rise: 2, fall: 3, host: "localhost"}
-	o.check = c
-	const least, longest = 10 * time.Millisecond, time.Hour
-	return readOptions(options, optionReaders{
-		"interval": secondsOption(&c.interval, least, longest),
-		"timeout":  secondsOption(&c.timeout, least, longest),
-		"rise":     numberOption(&c.rise, 1, 100),
-		"fall":     numberOption(&c.fall, 1, 100),
-		"host":     stringOption(&c.host),
-		"path": func(v runtime.Value) error {
-			if c.path, ok = v.Str(); !ok || !strings.HasPrefix(c.path, "/") {
-				return fmt.Errorf(`expected a path that begins with "/", got %s`, v)
-			}
-			return nil
-		},
-	})
+	o.check = newHealthCheck()
+	return readOptions(o.check, checkTable, pairs)
+}
+
+func newHealthCheck() *healthCheck {
+	return &healthCheck{interval: 5 * time.Second, timeout: 2 * time.Second, rise: 2, fall: 3, host: "localhost"}
+}
+
+const shortestCheck = 10 * time.Millisecond
+
+var checkTable = []option[healthCheck]{
+	{name: "path", typ: "string", set: (*healthCheck).readPath,
+		doc: "the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection"},
+	fieldOption("host", "the Host of that request", func(c *healthCheck) *string { return &c.host }),
+	secondsOption("interval", "seconds between two checks", func(c *healthCheck) *time.Duration { return &c.interval }, shortestCheck, longestPause),
+	secondsOption("timeout", "seconds that a check may take", func(c *healthCheck) *time.Duration { return &c.timeout }, shortestCheck, longestPause),
+	numberOption("fall", "after so many bad checks in a row the backend is down and gets no requests", func(c *healthCheck) *int64 { return &c.fall }, 1, 100),
+	numberOption("rise", "after so many good ones it is up", func(c *healthCheck) *int64 { return &c.rise }, 1, 100),
+}
+
+func (c *healthCheck) readPath(v runtime.Value) error {
+	path, ok := v.Str()
+	if !ok || !strings.HasPrefix(path, "/") {
+		return fmt.Errorf(`expected a path that begins with "/", got %s`, v)
+	}
+	c.path = path
+	return nil
 }

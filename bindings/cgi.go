@@ -34,15 +34,8 @@ func cgiModule() *runtime.Module {
 				"  when(request.path:prefix \"/cgi-bin/\", { cgi() }),\n" +
 				"  cgi { program = { \"/usr/bin/python3\", \"/srv/app.py\" }, timeout = 20, environment = { APP_MODE = \"production\" } } }",
 			Params: []runtime.Param{{Name: "program", Type: runtime.TExact, Optional: true,
-				Doc: `absolute path of the program, or a list of it and its arguments, or a table of options: ` +
-					`"program": as above; ` +
-					`"timeout": seconds that it may neither answer nor take the request body, and that it may go on when its answer is complete (60); ` +
-					`"max-processes": how many programs of this action may run at once (64); ` +
-					`"max-head-bytes": of the response head (65536); ` +
-					`"max-output-bytes": of the response body, 0 is no limit (0); ` +
-					`"max-stderr-bytes": how much of stderr is logged for a request (65536); ` +
-					`"dir": working directory, an absolute path; ` +
-					`"pass-env": names of variables that it gets from the server's environment` + environmentDoc}},
+				Doc:     "absolute path of the program, or a list of it and its arguments, or a table of options",
+				Options: describeOptions(cgiTable, newCGISetup())}},
 		}},
 	}
 }
@@ -60,16 +53,18 @@ type cgiProgram struct {
 }
 
 func newCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	c := &cgiProgram{env: []string{"PATH=" + defaultPath}, options: newCGIOptions(b, nil)}
-	if path, ok := os.LookupEnv("PATH"); ok {
-		c.env[0] = "PATH=" + path
-	}
-	var config cgi.Config
-	if err := c.configure(args.Value(0), &config); err != nil {
+	setup := newCGISetup()
+	if err := setup.read(args.Value(0)); err != nil {
 		return nil, err
 	}
+	c := &cgiProgram{argv: setup.argv, dir: setup.dir, options: newCGIOptions(b, setup.additions)}
+	path, ok := os.LookupEnv("PATH")
+	if !ok {
+		path = defaultPath
+	}
+	c.env = append([]string{"PATH=" + path}, setup.passed...)
 	var err error
-	c.runner, err = runnerFor(b, config)
+	c.runner, err = runnerFor(b, setup.config)
 	return c, err
 }
 
@@ -110,37 +105,46 @@ type handlerRunners struct {
 	by map[cgi.Config]*cgi.Runner
 }
 
-// configure reads the argument of the action.
-func (c *cgiProgram) configure(v runtime.Value, config *cgi.Config) error {
+// cgiSetup is what a script says of a program.
+type cgiSetup struct {
+	config    cgi.Config
+	argv      []string
+	dir       string
+	passed    []string // "name=value" of the server's environment
+	additions []environmentEntry
+}
+
+func newCGISetup() *cgiSetup { return &cgiSetup{config: cgi.Config{}.WithDefaults()} }
+
+var cgiTable = []option[cgiSetup]{
+	{name: "program", typ: "string|string[]", doc: "as above", set: (*cgiSetup).readProgram},
+	secondsOption("timeout", "seconds that it may neither answer nor take the request body, and that it may go on when its answer is complete",
+		func(s *cgiSetup) *time.Duration { return &s.config.Timeout }, time.Millisecond, longestTimeout),
+	numberOption("max_processes", "how many programs of this action may run at once", func(s *cgiSetup) *int { return &s.config.MaxProcesses }, 1, 1<<20),
+	numberOption("max_head_bytes", "of the response head", func(s *cgiSetup) *int { return &s.config.MaxHeadBytes }, 1, 1<<30),
+	numberOption("max_output_bytes", "of the response body; 0 is no limit", func(s *cgiSetup) *int64 { return &s.config.MaxOutputBytes }, 0, 1<<52),
+	numberOption("max_stderr_bytes", "how much of stderr is logged for a request", func(s *cgiSetup) *int64 { return &s.config.MaxStderrBytes }, 1, 1<<52),
+	{name: "dir", typ: "string", doc: "working directory, an absolute path", set: (*cgiSetup).readDir},
+	{name: "pass_env", typ: "string[]", doc: "names of variables that it gets from the server's environment", set: (*cgiSetup).readPassed},
+	environmentOption(func(s *cgiSetup) *[]environmentEntry { return &s.additions }),
+}
+
+// read reads the argument of the action.
+func (s *cgiSetup) read(v runtime.Value) error {
 	if v.Kind() == runtime.KindNone {
 		return nil
 	}
 	if list, ok := v.Strings(); ok && !v.IsHash() && len(list) > 0 {
-		return c.readProgram(v)
+		return s.readProgram(v)
 	}
 	pairs, ok := v.Pairs()
 	if !ok {
 		return fmt.Errorf("expected a program, a list of it and its arguments, or a table of options, got %s", v)
 	}
-	var processes, head int64
-	var passed []string
-	err := readOptions(pairs, optionReaders{
-		"program":          c.readProgram,
-		"timeout":          secondsOption(&config.Timeout, time.Millisecond, 24*time.Hour),
-		"max-processes":    numberOption(&processes, 1, 1<<20),
-		"max-head-bytes":   numberOption(&head, 1, 1<<30),
-		"max-output-bytes": numberOption(&config.MaxOutputBytes, 0, 1<<52),
-		"max-stderr-bytes": numberOption(&config.MaxStderrBytes, 1, 1<<52),
-		"dir":              c.readDir,
-		"environment":      environmentOption(&c.options.additions),
-		"pass-env":         passedOption(&passed),
-	})
-	config.MaxProcesses, config.MaxHeadBytes = int(processes), int(head)
-	c.env = append(c.env, passed...)
-	return err
+	return readOptions(s, cgiTable, pairs)
 }
 
-func (c *cgiProgram) readProgram(v runtime.Value) error {
+func (s *cgiSetup) readProgram(v runtime.Value) error {
 	argv, ok := v.Strings()
 	if !ok || len(argv) == 0 || v.IsHash() {
 		return fmt.Errorf("expected a path, or a list of it and arguments, got %s", v)
@@ -153,36 +157,34 @@ func (c *cgiProgram) readProgram(v runtime.Value) error {
 	if !filepath.IsAbs(argv[0]) {
 		return fmt.Errorf("expected an absolute path, got %q", argv[0])
 	}
-	c.argv = argv
+	s.argv = argv
 	return nil
 }
 
-func (c *cgiProgram) readDir(v runtime.Value) error {
+func (s *cgiSetup) readDir(v runtime.Value) error {
 	dir, _ := v.Str()
 	if !filepath.IsAbs(dir) || strings.IndexByte(dir, 0) >= 0 {
 		return fmt.Errorf("expected an absolute path, got %s", v)
 	}
-	c.dir = dir
+	s.dir = dir
 	return nil
 }
 
-// passedOption reads names of variables and takes their values from the server.
-func passedOption(to *[]string) func(runtime.Value) error {
-	return func(v runtime.Value) error {
-		var names []string
-		if err := stringsOption(&names)(v); err != nil {
+// readPassed reads names of variables and takes their values from the server.
+func (s *cgiSetup) readPassed(v runtime.Value) error {
+	names, err := readStrings(v)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := checkVariable(name); err != nil {
 			return err
 		}
-		for _, name := range names {
-			if err := checkVariable(name); err != nil {
-				return err
-			}
-			if value, ok := os.LookupEnv(name); ok {
-				*to = append(*to, name+"="+value)
-			}
+		if value, ok := os.LookupEnv(name); ok {
+			s.passed = append(s.passed, name+"="+value)
 		}
-		return nil
 	}
+	return nil
 }
 
 // Run starts the program and waits for the head of its response.

@@ -26,11 +26,7 @@ func deflateModule() *runtime.Module {
 				"A request that nobody has answered yet is left alone as well, where lighttpd2 answers with 500.",
 			Example: `actions = { docroot "/var/www", static(), deflate { encodings = "br,gzip", ["compression-level"] = 6, ["mime-types"] = { "text/*", "application/json" } } }`,
 			Params: []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true,
-				Doc: `"encodings": names separated by commas, or a list ("zstd,br,gzip,deflate"; "bzip2" is accepted and never chosen: no browser reads it); ` +
-					`"compression-level": 1 (fast, the default) to 9 (small); ` +
-					`"min-size": bytes below which an answer of known length stays as it is (256); ` +
-					`"mime-types": a list of types to compress, "text/*" for all that begin alike (all but images, video and what else is compressed by nature); ` +
-					`"blocksize" and "output-buffer": accepted, a request has a goroutine of its own and buffers of a fixed size`}},
+				Options: describeOptions(deflateOptions, newDeflateSetup())}},
 		}},
 		Options: []runtime.Option{{
 			Name: "deflate.debug", Type: runtime.TBool, Default: false,
@@ -48,44 +44,73 @@ type deflateAction struct {
 	debug   runtime.OptionRef
 }
 
-const defaultMinSize = 256
+// deflateSetup is what a script says of it.
+type deflateSetup struct {
+	encodings []string
+	never     []string // encodings that were named and are never chosen
+	level     int
+	minSize   int64
+	types     []string
+	ignored   int64
+}
+
+func newDeflateSetup() *deflateSetup {
+	return &deflateSetup{encodings: []string{"zstd", "br", "gzip", "deflate"}, level: 1, minSize: 256}
+}
+
+var deflateOptions = []option[deflateSetup]{
+	{name: "encodings", typ: "string|string[]", set: (*deflateSetup).readEncodings,
+		get: func(s *deflateSetup) string { return strconv.Quote(strings.Join(s.encodings, ",")) },
+		doc: `names separated by commas, or a list; "bzip2" is accepted and never chosen: no browser reads it`},
+	numberOption("compression_level", "1 (fast) to 9 (small)", func(s *deflateSetup) *int { return &s.level }, 1, 9),
+	numberOption("min_size", "bytes below which an answer of known length stays as it is", func(s *deflateSetup) *int64 { return &s.minSize }, 0, 1<<40),
+	{name: "mime_types", typ: "string[]", set: (*deflateSetup).readTypes,
+		doc: `a list of types to compress, "text/*" for all that begin alike; by default all but images, video and what else is compressed by nature`},
+	ignoredSize("blocksize"),
+	ignoredSize("output_buffer"),
+}
+
+func ignoredSize(name string) option[deflateSetup] {
+	o := numberOption(name, "accepted without an effect: buffers have a fixed size", func(s *deflateSetup) *int64 { return &s.ignored }, 1, 1<<40)
+	o.get = nil
+	return o
+}
 
 func newDeflate(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	a := &deflateAction{minSize: defaultMinSize, debug: b.Option("deflate.debug")}
-	names, level := []string{"zstd", "br", "gzip", "deflate"}, int64(1)
-	var ignored int64
-	err := readOptions(args.Pairs(0), map[string]func(runtime.Value) error{
-		"encodings": func(v runtime.Value) (err error) {
-			names, err = encodingNames(b, v)
-			return err
-		},
-		"compression-level": numberOption(&level, 1, 9),
-		"min-size":          numberOption(&a.minSize, 0, 1<<40),
-		"mime-types":        stringsOption(&a.types),
-		"blocksize":         numberOption(&ignored, 1, 1<<40),
-		"output-buffer":     numberOption(&ignored, 1, 1<<40),
-	})
-	if err != nil {
+	s := newDeflateSetup()
+	if err := readOptions(s, deflateOptions, args.Pairs(0)); err != nil {
 		return nil, err
 	}
-	for i, typ := range a.types {
-		if a.types[i] = strings.ToLower(typ); !strings.Contains(typ, "/") {
-			return nil, fmt.Errorf(`mime-types: %q is no type; expected for example "text/html" or "text/*"`, typ)
-		}
+	for _, name := range s.never {
+		b.Log().Info("deflate: this encoding is never chosen: no browser reads it", "encoding", name, "at", b.Pos().String())
 	}
+	a := &deflateAction{minSize: s.minSize, types: s.types, debug: b.Option("deflate.debug")}
 	for _, c := range codings {
-		if slices.Contains(names, c.name) {
-			a.codings = append(a.codings, newCoding(c.name, c.open, int(level)))
+		if slices.Contains(s.encodings, c.name) {
+			a.codings = append(a.codings, newCoding(c.name, c.open, s.level))
 		}
 	}
 	return a, nil
 }
 
-// encodingNames reads the option encodings.
-func encodingNames(b *runtime.Builder, v runtime.Value) ([]string, error) {
+func (s *deflateSetup) readTypes(v runtime.Value) error {
+	types, err := readStrings(v)
+	if err != nil {
+		return err
+	}
+	for i, typ := range types {
+		if types[i] = strings.ToLower(typ); !strings.Contains(typ, "/") {
+			return fmt.Errorf(`%q is no type; expected for example "text/html" or "text/*"`, typ)
+		}
+	}
+	s.types = types
+	return nil
+}
+
+func (s *deflateSetup) readEncodings(v runtime.Value) error {
 	texts, ok := v.Strings()
 	if !ok {
-		return nil, fmt.Errorf("expected a string or a list of strings, got %s", v.Kind())
+		return fmt.Errorf("expected a string or a list of strings, got %s", v.Kind())
 	}
 	var names []string
 	for name := range strings.SplitSeq(strings.Join(texts, ","), ",") {
@@ -97,12 +122,13 @@ func encodingNames(b *runtime.Builder, v runtime.Value) ([]string, error) {
 			names = append(names, "gzip")
 		case "identity", "":
 		case "bzip2", "x-bzip2", "compress", "x-compress":
-			b.Log().Info("deflate: this encoding is never chosen: no browser reads it", "encoding", name, "at", b.Pos().String())
+			s.never = append(s.never, name)
 		default:
-			return nil, fmt.Errorf("unknown encoding %q; expected zstd, br, gzip, deflate or bzip2", name)
+			return fmt.Errorf("unknown encoding %q; expected zstd, br, gzip, deflate or bzip2", name)
 		}
 	}
-	return names, nil
+	s.encodings = names
+	return nil
 }
 
 // Run decides on the answer's headers and puts the compressor behind the body.

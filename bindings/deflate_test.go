@@ -187,15 +187,15 @@ func TestDeflateOptions(t *testing.T) {
 		}
 	}
 	for options, want := range map[string]string{
-		`{ level = 1 }`:                   `deflate: unknown option "level"; expected one of blocksize, compression-level, encodings, `,
+		`{ level = 1 }`:                   `deflate: unknown option "level"; expected one of encodings, compression_level, `,
 		`{ encodings = "lzma" }`:          `deflate: encodings: unknown encoding "lzma"; expected zstd, br, gzip, deflate or bzip2`,
 		`{ encodings = 1 }`:               `deflate: encodings: expected a string or a list of strings, got a number`,
-		`{ compression_level = 0 }`:       `deflate: compression-level: expected a whole number from 1 to 9, got 0`,
+		`{ compression_level = 0 }`:       `deflate: compression_level: expected a whole number from 1 to 9, got 0`,
 		`{ ["blocksize"] = 0 }`:           `deflate: blocksize: expected a whole number of at least 1, got 0`,
-		`{ mime_types = "text/html" }`:    `deflate: mime-types: expected a list of strings, got "text/html"`,
-		`{ mime_types = { "html" } }`:     `deflate: mime-types: "html" is no type; `,
+		`{ mime_types = "text/html" }`:    `deflate: mime_types: expected a list of strings, got "text/html"`,
+		`{ mime_types = { "html" } }`:     `deflate: mime_types: "html" is no type; `,
 		`{ {"min-size", 1}, {1, 2}, }`:    `deflate: expected the name of an option, got 1`,
-		`{{"min-size",1},{"min_size",2}}`: `deflate: the option "min-size" is given twice`,
+		`{{"min-size",1},{"min_size",2}}`: `deflate: the option "min_size" is given twice`,
 		`"gzip"`:                          `deflate: options: expected a key-value list, got a string`,
 	} {
 		file := filepath.Join(t.TempDir(), "site.lua")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -29,15 +30,7 @@ func dirlistModule() *runtime.Module {
 				"links that lead out or nowhere, sockets, devices, names with control characters. Dates are in UTC. Behind userdir and rewrites the links stay right, because they are relative.",
 			Example: `actions = { docroot "/var/www", index "index.html", when(request.path:prefix "/files/", { dirlist { include_header = true, hide_header = true, exclude_suffix = { ".bak" } } }), static() }`,
 			Params: []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true,
-				Doc: `"sort": "name" (default), "modified", "size" or "type", until the reader chooses; ` +
-					`"css": URL of a style sheet in place of the built-in style; ` +
-					`"hide-dotfiles" (true), "hide-tildefiles" (true) and "hide-directories" (false): booleans; ` +
-					`"include-header" (false) and "include-readme" (true): show HEADER.txt above and README.txt below the list, up to 64 KiB; ` +
-					`"hide-header" and "hide-readme" (false): leave these files out of the list; ` +
-					`"encode-header" and "encode-readme" (true): they are text; set it to false for files of HTML whose authors you trust; ` +
-					`"exclude-suffix" and "exclude-prefix": lists of strings, entries that end or begin so are left out; ` +
-					`"content-type" ("text/html; charset=utf-8"); "debug": a boolean, log each list; ` +
-					`"max-entries": how many entries of a directory are looked at (10000)`}},
+				Options: describeOptions(dirlistOptions, newDirlistAction())}},
 		}},
 	}
 }
@@ -63,30 +56,37 @@ type dirlistAction struct {
 	types, serverTag, etag                runtime.OptionRef
 }
 
-func newDirlist(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	a := &dirlistAction{
+func newDirlistAction() *dirlistAction {
+	return &dirlistAction{
 		sort: "name", contentType: "text/html; charset=utf-8", hideDots: true, hideTildes: true, maxEntries: 10000,
 		header: included{file: "HEADER.txt", encode: true}, readme: included{file: "README.txt", include: true, encode: true},
-		types: b.Option("mime_types"), serverTag: b.Option(runtime.OptionServerTag), etag: b.Option("etag.use"),
 	}
-	return a, readOptions(args.Pairs(0), map[string]func(runtime.Value) error{
-		"sort":             a.readSort,
-		"css":              stringOption(&a.css),
-		"content-type":     stringOption(&a.contentType),
-		"hide-dotfiles":    boolOption(&a.hideDots),
-		"hide-tildefiles":  boolOption(&a.hideTildes),
-		"hide-directories": boolOption(&a.hideDirectories),
-		"include-header":   boolOption(&a.header.include),
-		"hide-header":      boolOption(&a.header.hide),
-		"encode-header":    boolOption(&a.header.encode),
-		"include-readme":   boolOption(&a.readme.include),
-		"hide-readme":      boolOption(&a.readme.hide),
-		"encode-readme":    boolOption(&a.readme.encode),
-		"exclude-suffix":   stringsOption(&a.excludeSuffix),
-		"exclude-prefix":   stringsOption(&a.excludePrefix),
-		"debug":            boolOption(&a.debug),
-		"max-entries":      numberOption(&a.maxEntries, 1, 1_000_000),
-	})
+}
+
+var dirlistOptions = []option[dirlistAction]{
+	{name: "sort", typ: "string", set: (*dirlistAction).readSort, get: func(a *dirlistAction) string { return strconv.Quote(a.sort) },
+		doc: `"name", "modified", "size" or "type", until the reader chooses`},
+	fieldOption("css", "URL of a style sheet in place of the built-in style", func(a *dirlistAction) *string { return &a.css }),
+	boolOption("hide_dotfiles", "whether to leave out names that begin with a dot", func(a *dirlistAction) *bool { return &a.hideDots }),
+	boolOption("hide_tildefiles", "whether to leave out names that end with a tilde", func(a *dirlistAction) *bool { return &a.hideTildes }),
+	boolOption("hide_directories", "whether to leave out directories", func(a *dirlistAction) *bool { return &a.hideDirectories }),
+	boolOption("include_header", "whether to show HEADER.txt above the list, up to 64 KiB", func(a *dirlistAction) *bool { return &a.header.include }),
+	boolOption("hide_header", "whether to leave that file out of the list", func(a *dirlistAction) *bool { return &a.header.hide }),
+	boolOption("encode_header", "whether it is text; set it to false for a file of HTML whose authors you trust", func(a *dirlistAction) *bool { return &a.header.encode }),
+	boolOption("include_readme", "whether to show README.txt below the list, up to 64 KiB", func(a *dirlistAction) *bool { return &a.readme.include }),
+	boolOption("hide_readme", "whether to leave that file out of the list", func(a *dirlistAction) *bool { return &a.readme.hide }),
+	boolOption("encode_readme", "whether it is text, as for the header", func(a *dirlistAction) *bool { return &a.readme.encode }),
+	stringsOption("exclude_suffix", "entries that end so are left out", func(a *dirlistAction) *[]string { return &a.excludeSuffix }),
+	stringsOption("exclude_prefix", "entries that begin so are left out", func(a *dirlistAction) *[]string { return &a.excludePrefix }),
+	fieldOption("content_type", "of the page", func(a *dirlistAction) *string { return &a.contentType }),
+	numberOption("max_entries", "how many entries of a directory are looked at", func(a *dirlistAction) *int64 { return &a.maxEntries }, 1, 1_000_000),
+	boolOption("debug", "whether to log each list", func(a *dirlistAction) *bool { return &a.debug }),
+}
+
+func newDirlist(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
+	a := newDirlistAction()
+	a.types, a.serverTag, a.etag = b.Option("mime_types"), b.Option(runtime.OptionServerTag), b.Option("etag.use")
+	return a, readOptions(a, dirlistOptions, args.Pairs(0))
 }
 
 func (a *dirlistAction) readSort(v runtime.Value) error {

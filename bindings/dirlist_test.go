@@ -279,13 +279,13 @@ func TestDirlistBounded(t *testing.T) {
 
 func TestDirlistErrors(t *testing.T) {
 	for options, want := range map[string]string{
-		`{ hide = true }`:             `dirlist: unknown option "hide"; expected one of content-type, css, debug, `,
-		`{ ["hide-dotfiles"] = "x" }`: `dirlist: hide-dotfiles: expected true or false, got "x"`,
+		`{ hide = true }`:             `dirlist: unknown option "hide"; expected one of sort, css, hide_dotfiles, `,
+		`{ ["hide-dotfiles"] = "x" }`: `dirlist: hide_dotfiles: expected true or false, got "x"`,
 		`{ sort = "age" }`:            `dirlist: sort: expected "name", "modified", "size" or "type", got "age"`,
-		`{ exclude_suffix = ".bak" }`: `dirlist: exclude-suffix: expected a list of strings, got ".bak"`,
-		`{ exclude_suffix = { "" } }`: `dirlist: exclude-suffix: an entry is empty`,
-		`{ content_type = "a\nb" }`:   `dirlist: content-type: expected a string`,
-		`{ max_entries = 0 }`:         `dirlist: max-entries: expected a whole number from 1 to 1000000, got 0`,
+		`{ exclude_suffix = ".bak" }`: `dirlist: exclude_suffix: expected a list of strings, got ".bak"`,
+		`{ exclude_suffix = { "" } }`: `dirlist: exclude_suffix: an entry is empty`,
+		`{ content_type = "a\nb" }`:   `dirlist: content_type: expected a string`,
+		`{ max_entries = 0 }`:         `dirlist: max_entries: expected a whole number from 1 to 1000000, got 0`,
 		`"x"`:                         `dirlist: options: expected a key-value list, got a string`,
 	} {
 		if _, err := loadStatic(t, `actions = { dirlist `+options+` }`, nil); err == nil || !strings.Contains(err.Error(), want) {

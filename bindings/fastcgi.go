@@ -9,6 +9,8 @@ import (
 
 	"github.com/yookoala/gofast"
 
+	"slices"
+
 	"luaserve/bindings/fcgi"
 	"luaserve/bindings/upstream"
 	"luaserve/runtime"
@@ -29,10 +31,12 @@ func fastcgiModule() *runtime.Module {
 			Doc: "Answers the request by a FastCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504.",
 			Example: `actions = { docroot "/var/www", fastcgi "unix:/run/php.sock" }`,
-			Params:  backendParam(environmentDoc),
+			Params:  backendParam(fastcgiOptions),
 		}, authorizeAction()},
 	}
 }
+
+var fastcgiOptions = append(slices.Clip(commonBackendOptions), environmentOption(func(o *backendOptions) *[]environmentEntry { return &o.additions }))
 
 // FastCGIMiddleware is the key under which an embedder can put a [gofast.Middleware] into
 // [runtime.Config.Values]: it sees and may change every FastCGI request before it is sent.
@@ -54,14 +58,13 @@ func newFastCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 }
 
 func newFastCGIBackend(b *runtime.Builder, args runtime.Args) (*fastcgiBackend, error) {
-	var additions []environmentEntry
-	config, socket, err := readBackend(b, args.Value(0), optionReaders{"environment": environmentOption(&additions)})
+	o, err := readBackend(b, args.Value(0), fastcgiOptions)
 	if err != nil {
 		return nil, err
 	}
-	client := clientFor(b, fastcgiKey{config.Key()}, func() *fcgi.Client { return fcgi.NewClient(fcgi.Config{Config: config}) })
-	showPool(b, socket, client.Idle)
-	backend := &fastcgiBackend{client: client, address: socket, options: newCGIOptions(b, additions)}
+	client := clientFor(b, fastcgiKey{o.Key()}, func() *fcgi.Client { return fcgi.NewClient(fcgi.Config{Config: o.Config}) })
+	showPool(b, o.socket, client.Idle)
+	backend := &fastcgiBackend{client: client, address: o.socket, options: newCGIOptions(b, o.additions)}
 	backend.middleware, _ = b.Value(FastCGIMiddleware{}).(gofast.Middleware)
 	return backend, nil
 }

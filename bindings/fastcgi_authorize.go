@@ -22,7 +22,7 @@ func authorizeAction() runtime.ActionDef {
 			"An application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504: the request never goes on then. " +
 			"Put it before what answers the request: it does nothing when that has been done.",
 		Example: `actions = { fastcgi.authorize "unix:/run/authorize.sock", docroot "/var/www", fastcgi "unix:/run/app.sock" }`,
-		Params:  backendParam(environmentDoc),
+		Params:  backendParam(fastcgiOptions),
 	}
 }
 

@@ -19,9 +19,9 @@ func gnutlsModule() *runtime.Module {
 			{Name: "gnutls", Run: setupGnuTLS,
 				Doc:     "Listens for TLS connections. An address without a port is one with port 443.",
 				Example: `setup.gnutls { listen = { "0.0.0.0:443", "[::]:443" }, pemfile = { cert = "server.pem", key = "server.pem" } }`,
-				Params:  []runtime.Param{{Name: "options", Type: runtime.TPairs, Doc: describeEntries(gnutlsEntries)}}},
+				Params:  []runtime.Param{{Name: "options", Type: runtime.TPairs, Options: describeOptions(gnutlsOptions, &gnutlsSetup{})}}},
 			{Name: "fetch.files_static", Run: setupFilesStatic,
-				Doc:     "Names files by what a star in their path stands for, for sni-backend. New files are found as changed ones are.",
+				Doc:     "Names files by what a star in their path stands for, for sni_backend. New files are found as changed ones are.",
 				Example: `setup.fetch.files_static("sni", "/etc/certs/sni_*.pem")`,
 				Params: []runtime.Param{
 					{Name: "name", Type: runtime.TString},
@@ -36,17 +36,22 @@ type gnutlsSetup struct {
 	backend string
 }
 
-var gnutlsEntries = []entry[gnutlsSetup]{
-	{"listen", "an address, a table or a list of these, as for the setup `listen`; may be given several times", true, common(setTLSListen)},
-	{"pemfile", "a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or `{ cert = …, key = …, ocsp = … }`; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included", true, common(setPemfile)},
-	{"pin", "not to be had: write keys without a password", false, setPIN},
-	{"priority", "a GnuTLS priority string: NORMAL, PFS, PERFORMANCE, SECURE or SECURE128, and which versions are spoken (-VERS-TLS1.2); what crypto/tls cannot leave out is an error", false, common(setPriority)},
-	{"dh-params", "accepted without an effect: crypto/tls has no key exchange with such parameters", false, common(setNoEffect("crypto/tls has no key exchange with such parameters"))},
-	{"protect-against-beast", "accepted without an effect: TLS 1.2 and later do not need it", false, common(setNoEffect("TLS 1.2 and later do not need protection against BEAST"))},
-	{"session-db-size", "accepted without an effect: sessions are resumed with tickets, for which the server stores nothing", false, common(setNoEffect("sessions are resumed with tickets, for which the server stores nothing"))},
-	{"sni-backend", "the name of fetch.files_static: its files are for the server names that their star stands for, before all pemfile", false,
-		stringEntry(func(g *gnutlsSetup) *string { return &g.backend })},
-	{"sni-fallback-pemfile", "as pemfile, for clients that name an unknown host", false, setFallback},
+var gnutlsOptions = []option[gnutlsSetup]{
+	tlsListenOption(common(setTLSListen)),
+	{name: "pemfile", typ: "string|table", many: true, set: common(setPemfile), inner: pemDescription,
+		doc: "a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included"},
+	{name: "pin", typ: "string", set: setPIN, doc: "not to be had: write keys without a password"},
+	{name: "priority", typ: "string", set: common(setPriority),
+		doc: "a GnuTLS priority string: NORMAL, PFS, PERFORMANCE, SECURE or SECURE128, and which versions are spoken (-VERS-TLS1.2); what crypto/tls cannot leave out is an error"},
+	noEffectOption("dh_params", "crypto/tls has no key exchange with such parameters", gnutlsNoEffect),
+	noEffectOption("protect_against_beast", "TLS 1.2 and later do not need protection against BEAST", gnutlsNoEffect),
+	noEffectOption("session_db_size", "sessions are resumed with tickets, for which the server stores nothing", gnutlsNoEffect),
+	stringOption("sni_backend", "the name of fetch.files_static: its files are for the server names that their star stands for, before all pemfile", func(g *gnutlsSetup) *string { return &g.backend }),
+	{name: "sni_fallback_pemfile", typ: "string|table", set: setFallback, inner: pemDescription, doc: "as pemfile, for clients that name an unknown host"},
+}
+
+func gnutlsNoEffect(reason string) func(*gnutlsSetup, runtime.Value) error {
+	return common(setNoEffect(reason))
 }
 
 func common(set func(*tlsSetup, runtime.Value) error) func(*gnutlsSetup, runtime.Value) error {
@@ -54,15 +59,15 @@ func common(set func(*tlsSetup, runtime.Value) error) func(*gnutlsSetup, runtime
 }
 
 func setupGnuTLS(b *runtime.Builder, args runtime.Args) error {
-	g := &gnutlsSetup{tlsSetup: newTLSSetup(b)}
-	if err := readEntries(g, gnutlsEntries, args.Pairs(0)); err != nil {
+	g := &gnutlsSetup{tlsSetup: newTLSSetup(b.Log())}
+	if err := readOptions(g, gnutlsOptions, args.Pairs(0)); err != nil {
 		return err
 	}
 	if g.backend != "" {
 		known := filesStaticOf(b)
 		pattern, ok := known[g.backend]
 		if !ok {
-			return fmt.Errorf("sni-backend: there is no fetch.files_static %q before", g.backend)
+			return fmt.Errorf("sni_backend: there is no fetch.files_static %q before", g.backend)
 		}
 		g.settings.Hosts = pattern
 	}
@@ -74,7 +79,7 @@ func setPIN(*gnutlsSetup, runtime.Value) error {
 }
 
 func setFallback(g *gnutlsSetup, v runtime.Value) error {
-	f, err := pemFiles(v, pemEntries)
+	f, err := pemFiles(v)
 	g.settings.Fallback = &f
 	return err
 }

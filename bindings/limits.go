@@ -9,10 +9,10 @@ import (
 
 func limitsSetup() runtime.Setup {
 	return runtime.Setup{Name: "limits", Run: setupLimits,
-		Doc: "Sets what the server lets clients ask for, and how long it waits for them. It may be called again; entries that a call does not name stay as they are. " +
+		Doc: "Sets what the server lets clients ask for, and how long it waits for them. It may be called again; options that a call does not name stay as they are. " +
 			"Connections that are open when a reload changes the limits have the new ones from their next request on.",
 		Example: `setup.limits { body_bytes = 100 * 2^20, connections = 10000, connections_per_ip = 100, body_timeout = 30 }`,
-		Params:  []runtime.Param{{Name: "limits", Type: runtime.TPairs, Doc: describeEntries(limitEntries())}}}
+		Params:  []runtime.Param{{Name: "limits", Type: runtime.TPairs, Options: describeOptions(limitOptions, new(runtime.DefaultLimits()))}}}
 }
 
 func ioTimeoutSetup() runtime.Setup {
@@ -24,7 +24,7 @@ func ioTimeoutSetup() runtime.Setup {
 
 func setupLimits(b *runtime.Builder, args runtime.Args) error {
 	changed := *b.Limits() // all or nothing: a script may catch the error
-	if err := readEntries(&changed, limitEntries(), args.Pairs(0)); err != nil {
+	if err := readOptions(&changed, limitOptions, args.Pairs(0)); err != nil {
 		return err
 	}
 	*b.Limits() = changed
@@ -40,60 +40,58 @@ func setupIOTimeout(b *runtime.Builder, args runtime.Args) error {
 	return nil
 }
 
-// limitEntries are the entries of setup.limits.
-func limitEntries() []entry[runtime.Limits] {
-	return []entry[runtime.Limits]{
-		countEntry("header_bytes", "length of a whole request head in bytes; beyond it the answer is 431. Over HTTP/2 each field counts 32 bytes more (RFC 9113, 10.5.1); far beyond the limit the connection ends",
-			func(l *runtime.Limits) *int { return &l.HeaderBytes }),
-		countEntry("header_count", "number of header fields; beyond it the answer is 431",
-			func(l *runtime.Limits) *int { return &l.HeaderCount }),
-		countEntry("target_bytes", "length of the request target, path and query, in bytes; beyond it the answer is 414",
-			func(l *runtime.Limits) *int { return &l.TargetBytes }),
-		countEntry("body_bytes", "length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already",
-			func(l *runtime.Limits) *int64 { return &l.BodyBytes }),
-		countEntry("body_rate", "bytes a second that a request body must have on average, not counting the first body_timeout, and time in which nobody reads; a slower one ends as if it had stopped",
-			func(l *runtime.Limits) *int64 { return &l.BodyRate }),
-		countEntry("connections", "number of connections at a time, over all listeners. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most",
-			func(l *runtime.Limits) *int { return &l.Connections }),
-		countEntry("connections_per_ip", "the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts",
-			func(l *runtime.Limits) *int { return &l.ConnectionsPerIP }),
-		secondsEntry("header_timeout", "seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds",
-			func(l *runtime.Limits) *time.Duration { return &l.HeaderTimeout }),
-		secondsEntry("body_timeout", "seconds for the next bytes of a request body while somebody reads it; then the answer is 408, or what the application makes of a broken upload",
-			func(l *runtime.Limits) *time.Duration { return &l.BodyTimeout }),
-		secondsEntry("write_timeout", "seconds without progress in sending an answer; then the connection is cut",
-			func(l *runtime.Limits) *time.Duration { return &l.WriteTimeout }),
-		secondsEntry("idle_timeout", "seconds that a connection waits for its next request; then it is closed. `keepalive.timeout` wins over it, for HTTP/1",
-			func(l *runtime.Limits) *time.Duration { return &l.IdleTimeout }),
-	}
+var limitOptions = []option[runtime.Limits]{
+	limitOption("header_bytes", "length of a whole request head in bytes; beyond it the answer is 431. Over HTTP/2 each field counts 32 bytes more (RFC 9113, 10.5.1); far beyond the limit the connection ends",
+		func(l *runtime.Limits) *int { return &l.HeaderBytes }),
+	limitOption("header_count", "number of header fields; beyond it the answer is 431",
+		func(l *runtime.Limits) *int { return &l.HeaderCount }),
+	limitOption("target_bytes", "length of the request target, path and query, in bytes; beyond it the answer is 414",
+		func(l *runtime.Limits) *int { return &l.TargetBytes }),
+	limitOption("body_bytes", "length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already",
+		func(l *runtime.Limits) *int64 { return &l.BodyBytes }),
+	limitOption("body_rate", "bytes a second that a request body must have on average, not counting the first body_timeout, and time in which nobody reads; a slower one ends as if it had stopped",
+		func(l *runtime.Limits) *int64 { return &l.BodyRate }),
+	limitOption("connections", "number of connections at a time, over all listeners; by default there is no limit. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most",
+		func(l *runtime.Limits) *int { return &l.Connections }),
+	limitOption("connections_per_ip", "the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts",
+		func(l *runtime.Limits) *int { return &l.ConnectionsPerIP }),
+	waitOption("header_timeout", "seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds",
+		func(l *runtime.Limits) *time.Duration { return &l.HeaderTimeout }),
+	waitOption("body_timeout", "seconds for the next bytes of a request body while somebody reads it; then the answer is 408, or what the application makes of a broken upload",
+		func(l *runtime.Limits) *time.Duration { return &l.BodyTimeout }),
+	waitOption("write_timeout", "seconds without progress in sending an answer; then the connection is cut",
+		func(l *runtime.Limits) *time.Duration { return &l.WriteTimeout }),
+	waitOption("idle_timeout", "seconds that a connection waits for its next request; then it is closed. `keepalive.timeout` wins over it, for HTTP/1",
+		func(l *runtime.Limits) *time.Duration { return &l.IdleTimeout }),
 }
 
-// countEntry is an entry that takes a whole number. Its documentation ends with the default.
-func countEntry[N int | int64](name, doc string, of func(*runtime.Limits) *N) entry[runtime.Limits] {
-	defaults := runtime.DefaultLimits()
-	if n := *of(&defaults); n > 0 {
-		doc += fmt.Sprintf(" (%d)", n)
-	} else {
-		doc += " (no limit)"
-	}
-	return entry[runtime.Limits]{name, doc, false, func(l *runtime.Limits, v runtime.Value) error {
-		f, ok := v.Float()
-		if !ok || f < 1 || f != float64(N(f)) {
-			return fmt.Errorf("expected a whole number of at least 1, got %s", v)
-		}
-		*of(l) = N(f)
-		return nil
-	}}
+// limitOption takes a whole number of at least 1; without it there may be no limit.
+func limitOption[N int | int64](name, doc string, of func(*runtime.Limits) *N) option[runtime.Limits] {
+	return option[runtime.Limits]{name: name, typ: "integer", doc: doc,
+		set: func(l *runtime.Limits, v runtime.Value) error {
+			f, ok := v.Float()
+			if !ok || f < 1 || f != float64(N(f)) {
+				return fmt.Errorf("expected a whole number of at least 1, got %s", v)
+			}
+			*of(l) = N(f)
+			return nil
+		},
+		get: func(defaults *runtime.Limits) string {
+			if n := *of(defaults); n > 0 {
+				return fmt.Sprint(n)
+			}
+			return ""
+		}}
 }
 
-// secondsEntry is an entry that takes a time in seconds. Its documentation ends with the default.
-func secondsEntry(name, doc string, of func(*runtime.Limits) *time.Duration) entry[runtime.Limits] {
-	defaults := runtime.DefaultLimits()
-	doc += fmt.Sprintf(" (%g)", of(&defaults).Seconds())
-	return entry[runtime.Limits]{name, doc, false, func(l *runtime.Limits, v runtime.Value) (err error) {
+// waitOption takes a time that somebody waits: a positive number of seconds.
+func waitOption(name, doc string, of func(*runtime.Limits) *time.Duration) option[runtime.Limits] {
+	o := secondsOption(name, doc, of, time.Millisecond, maxKeepAlive*time.Second)
+	o.set = func(l *runtime.Limits, v runtime.Value) (err error) {
 		*of(l), err = readSeconds(v)
 		return err
-	}}
+	}
+	return o
 }
 
 // readSeconds reads a time that somebody waits: a positive number.

@@ -19,15 +19,15 @@ func listenSetup() runtime.Setup {
 			`The file of a unix socket is removed at the end; one that is there already is replaced if nobody answers on it.`,
 		Example: `setup.listen { "127.0.0.1:8080", { address = "unix:/run/site.sock", mode = "0660" } }`,
 		Params: []runtime.Param{{Name: "address", Type: runtime.TExact,
-			Doc: "an address, a table, or a list of these; of a table " + describeEntries(listenEntries)}}}
+			Doc: "an address, a table, or a list of these", Options: describeOptions(listenOptions, &listenerSetup{})}}}
 }
 
-// listenEntries are the entries of an address that is given as a table.
-var listenEntries = []entry[listenerSetup]{
-	{"address", "the address", false, stringEntry(func(l *listenerSetup) *string { return &l.Address })},
-	{"mode", `who may connect to a unix socket, in octal digits: "0660"; by default that is up to the umask`, false, setSocketMode},
-	{"owner", "name or number of the user who owns it", false, setSocketOwner},
-	{"group", "name or number of its group", false, setSocketGroup},
+// listenOptions are those of an address that is given as a table.
+var listenOptions = []option[listenerSetup]{
+	stringOption("address", "the address", func(l *listenerSetup) *string { return &l.Address }),
+	{name: "mode", typ: "string", doc: `who may connect to a unix socket, in octal digits: "0660"; by default that is up to the umask`, set: setSocketMode},
+	{name: "owner", typ: "string|integer", doc: "name or number of the user who owns it", set: setSocketOwner},
+	{name: "group", typ: "string|integer", doc: "name or number of its group", set: setSocketGroup},
 }
 
 // listenerSetup is what a script says of one address.
@@ -77,7 +77,7 @@ func readListeners(v runtime.Value) ([]runtime.Listener, error) {
 func readListener(v runtime.Value) (runtime.Listener, error) {
 	pairs, _ := v.Pairs()
 	l := listenerSetup{file: runtime.SocketFile{UID: -1, GID: -1}}
-	if err := readEntries(&l, listenEntries, pairs); err != nil {
+	if err := readOptions(&l, listenOptions, pairs); err != nil {
 		return l.Listener, err
 	}
 	if err := checkListenAddress(l.Address); err != nil {

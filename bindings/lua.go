@@ -31,7 +31,7 @@ func luaModule() *runtime.Module {
 				Example: `setup.lua.sandbox("handler", { allow = { "io.popen" } })`,
 				Params: []runtime.Param{
 					{Name: "level", Type: runtime.TString},
-					{Name: "options", Type: runtime.TAny, Optional: true, Doc: `"allow": a list of names that the level refuses and this script may use`}}},
+					{Name: "options", Type: runtime.TAny, Optional: true, Options: describeOptions(sandboxOptions, &handlerOptions{})}}},
 		},
 		Actions: []runtime.ActionDef{{
 			Name: "lua.handler", New: newHandler,
@@ -39,15 +39,14 @@ func luaModule() *runtime.Module {
 			Example: `actions = lua.handler("handler.lua", { ttl = 300 }, { greeting = "hello" })`,
 			Params: []runtime.Param{
 				{Name: "file", Type: runtime.TString},
-				{Name: "options", Type: runtime.TAny, Optional: true, Doc: `"ttl": seconds after which a changed file is loaded again; ` +
-					`"sandbox": what the code of the file may do: "trusted", "handler" (the default) or "untrusted"; "root": the directory that an untrusted file is confined to; "allow": a list of names that the level refuses and this file may use`},
+				{Name: "options", Type: runtime.TAny, Optional: true, Options: describeOptions(handlerTable, &handlerOptions{})},
 				{Name: "args", Type: runtime.TAny, Optional: true, Doc: "handed to the file as its second argument"}},
 		}},
 	}
 }
 
 func setupPlugin(b *runtime.Builder, args runtime.Args) error {
-	pairs, err := options(args.Value(1))
+	pairs, err := optionalTable(args.Value(1))
 	if err != nil {
 		return err
 	}
@@ -57,8 +56,8 @@ func setupPlugin(b *runtime.Builder, args runtime.Args) error {
 	return b.Plugin(args.Str(0), args.Value(2))
 }
 
-// options returns the entries of an optional table of options.
-func options(v runtime.Value) ([]runtime.Pair, error) {
+// optionalTable returns the options of a table that may be missing.
+func optionalTable(v runtime.Value) ([]runtime.Pair, error) {
 	if v.Kind() == runtime.KindNone {
 		return nil, nil
 	}
@@ -82,51 +81,72 @@ func newHandler(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 	if args.Str(0) == "" {
 		return nil, errors.New("file: expected the name of a Lua file")
 	}
-	pairs, err := options(args.Value(1))
+	pairs, err := optionalTable(args.Value(1))
 	if err != nil {
 		return nil, err
 	}
-	var ttl time.Duration
-	var sandbox runtime.Sandbox
-	for _, p := range pairs {
-		switch key, _ := p.Key.Str(); key {
-		case "ttl":
-			n, ok := p.Value.Int()
-			if !ok || n <= 0 {
-				return nil, fmt.Errorf("ttl: expected a positive number of seconds, got %s", p.Value)
-			}
-			ttl = time.Duration(n) * time.Second
-		case "sandbox", "root", "allow":
-			if err := sandboxOption(&sandbox, key, p.Value); err != nil {
-				return nil, fmt.Errorf("%s: %w", key, err)
-			}
-		default:
-			return nil, fmt.Errorf(`unknown option %s; expected "ttl", "sandbox", "root" or "allow"`, p.Key)
-		}
+	var o handlerOptions
+	if err := readOptions(&o, handlerTable, pairs); err != nil {
+		return nil, err
 	}
-	return b.Handler(args.Str(0), ttl, args.Value(2), sandbox)
+	return b.Handler(args.Str(0), o.ttl, args.Value(2), o.sandbox)
 }
 
-// sandboxOption reads one entry of a table that says what a script may do.
-func sandboxOption(s *runtime.Sandbox, key string, v runtime.Value) (err error) {
-	ok := true
-	switch key {
-	case "sandbox":
-		var name string
-		if name, ok = v.Str(); ok {
-			s.Level, err = runtime.ParseSandboxLevel(name)
-		}
-	case "root":
-		if s.Root, ok = v.Str(); ok && s.Root == "" {
-			err = errors.New("expected the name of a directory")
-		}
-	case "allow":
-		s.Allow, ok = v.Strings()
+// handlerOptions is what a script says of another one.
+type handlerOptions struct {
+	ttl     time.Duration
+	sandbox runtime.Sandbox
+}
+
+// sandboxOptions are those of lua.sandbox, which has the level as an argument.
+var sandboxOptions = []option[handlerOptions]{
+	{name: "allow", typ: "string|string[]", set: (*handlerOptions).readAllowed,
+		doc: "a list of names that the level refuses and the code may use"},
+}
+
+var handlerTable = append([]option[handlerOptions]{
+	{name: "ttl", typ: "integer", set: (*handlerOptions).readTTL,
+		doc: "seconds after which a changed file is loaded again; by default never"},
+	{name: "sandbox", typ: "string", set: (*handlerOptions).readLevel,
+		doc: `what the code of the file may do: "trusted", "handler" (the default) or "untrusted"`},
+	{name: "root", typ: "string", set: (*handlerOptions).readRoot,
+		doc: "the directory that an untrusted file is confined to"},
+}, sandboxOptions...)
+
+func (o *handlerOptions) readTTL(v runtime.Value) error {
+	n, ok := v.Int()
+	if !ok || n <= 0 {
+		return fmt.Errorf("expected a positive number of seconds, got %s", v)
 	}
+	o.ttl = time.Duration(n) * time.Second
+	return nil
+}
+
+func (o *handlerOptions) readLevel(v runtime.Value) (err error) {
+	name, ok := v.Str()
 	if !ok {
-		err = fmt.Errorf("expected %s, got %s", map[string]string{"sandbox": "the name of a level", "root": "the name of a directory", "allow": "a list of names"}[key], v.Kind())
+		return fmt.Errorf("expected the name of a level, got %s", v.Kind())
 	}
+	o.sandbox.Level, err = runtime.ParseSandboxLevel(name)
 	return err
+}
+
+func (o *handlerOptions) readRoot(v runtime.Value) error {
+	root, ok := v.Str()
+	if !ok || root == "" {
+		return fmt.Errorf("expected the name of a directory, got %s", v)
+	}
+	o.sandbox.Root = root
+	return nil
+}
+
+func (o *handlerOptions) readAllowed(v runtime.Value) error {
+	names, ok := v.Strings()
+	if !ok {
+		return fmt.Errorf("expected a list of names, got %s", v.Kind())
+	}
+	o.sandbox.Allow = names
+	return nil
 }
 
 func setupSandbox(b *runtime.Builder, args runtime.Args) error {
@@ -134,18 +154,13 @@ func setupSandbox(b *runtime.Builder, args runtime.Args) error {
 	if err != nil {
 		return err
 	}
-	sandbox := runtime.Sandbox{Level: level}
-	pairs, err := options(args.Value(1))
+	pairs, err := optionalTable(args.Value(1))
 	if err != nil {
 		return err
 	}
-	for _, p := range pairs {
-		if key, _ := p.Key.Str(); key != "allow" {
-			return fmt.Errorf(`unknown option %s; expected "allow"`, p.Key)
-		}
-		if err := sandboxOption(&sandbox, "allow", p.Value); err != nil {
-			return fmt.Errorf("allow: %w", err)
-		}
+	o := handlerOptions{sandbox: runtime.Sandbox{Level: level}}
+	if err := readOptions(&o, sandboxOptions, pairs); err != nil {
+		return err
 	}
-	return b.SetSandbox(sandbox)
+	return b.SetSandbox(o.sandbox)
 }

@@ -18,8 +18,6 @@ import (
 )
 
 func memcachedModule() *runtime.Module {
-	const options = `"server": "host:port", "host" or "unix:/path" ("127.0.0.1:11211"); ` +
-		`"key": pattern of the key ("%{req.path}"); one that is longer than 250 bytes or has others than 0x21 to 0x7e in it is replaced by its SHA-1; `
 	return &runtime.Module{
 		Name: "memcached",
 		Doc: "Keeps response bodies in memcached, where applications can put, change and delete them as well. " +
@@ -33,8 +31,8 @@ func memcachedModule() *runtime.Module {
 				Example: `local page = { key = "%{req.scheme}://%{req.host}%{req.path}?%{req.query}" }` + "\n" +
 					`actions = { memcached.lookup(page, header.add("X-Memcached", "hit"), { docroot "/var/www", static(), memcached.store(page) }) }`,
 				Params: []runtime.Param{
-					{Name: "options", Type: runtime.TPairs, Optional: true, Doc: options +
-						`"maxsize": bytes above which a value is a miss (1048576); "headers": false. "flags" and "ttl" may be there, so that both actions can have the same options`},
+					{Name: "options", Type: runtime.TPairs, Optional: true, Options: describeOptions(memcachedTable, newMemcachedOptions(defaultLookupSize)),
+						Doc: "both actions can have the same ones: flags and ttl have no effect here"},
 					{Name: "hit", Type: runtime.TAction, Optional: true, Doc: "what to run when the request was answered"},
 					{Name: "miss", Type: runtime.TAction, Optional: true, Doc: "what to run when it was not"}}},
 			{Name: "memcached.store", New: newMemcachedStore, Backend: runtime.Decides,
@@ -44,8 +42,7 @@ func memcachedModule() *runtime.Module {
 					"What the request brought along, cookies and Authorization, is not looked at: where the answer depends on it, have it in the key. " +
 					"Headers are not kept, so an answer with a Content-Encoding is not stored either: put deflate behind.",
 				Example: `actions = { memcached.lookup(), docroot "/var/www", static(), memcached.store { ttl = 60, maxsize = 10000 } }`,
-				Params: []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true, Doc: options +
-					`"ttl": seconds until it is forgotten (30), 0 for never; "maxsize": bytes above which a body is not stored (65536); "flags": a number that is stored with it (0); "headers": false`}}},
+				Params:  []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true, Options: describeOptions(memcachedTable, newMemcachedOptions(defaultStoreSize))}}},
 		},
 		Objects: []*runtime.Object{memcachedObject, memcachedConnectionObject, memcachedRequestObject},
 	}
@@ -61,36 +58,44 @@ const (
 
 // memcachedOptions are the options of an action.
 type memcachedOptions struct {
+	address, keyText    string // as the script has them
 	server              *memcachedServer
 	key                 *runtime.Pattern
 	flags, ttl, maxSize int64
 	log                 runtime.OptionRef
 }
 
-func newMemcachedOptions(b *runtime.Builder, pairs []runtime.Pair, maxSize int64) (memcachedOptions, error) {
-	o := memcachedOptions{ttl: 30, maxSize: maxSize, log: b.Option(optionLogHandling)}
-	address, key := "127.0.0.1:"+memcachedPort, "%{req.path}"
-	err := readOptions(pairs, map[string]func(runtime.Value) error{
-		"server":  stringOption(&address),
-		"key":     stringOption(&key),
-		"flags":   numberOption(&o.flags, 0, math.MaxUint32),
-		"ttl":     numberOption(&o.ttl, 0, math.MaxInt32),
-		"maxsize": numberOption(&o.maxSize, 1, maxMemcachedSize),
-		"headers": func(v runtime.Value) error {
-			if on, ok := v.Bool(); on || !ok {
-				return fmt.Errorf("expected false, got %s: headers cannot be stored, in lighttpd2 neither", v)
-			}
-			return nil
-		},
-	})
+func newMemcachedOptions(maxSize int64) *memcachedOptions {
+	return &memcachedOptions{address: "127.0.0.1:" + memcachedPort, keyText: "%{req.path}", ttl: 30, maxSize: maxSize}
+}
+
+var memcachedTable = []option[memcachedOptions]{
+	fieldOption("server", `"host:port", "host" or "unix:/path"`, func(o *memcachedOptions) *string { return &o.address }),
+	fieldOption("key", "pattern of the key; one that is longer than 250 bytes or has others than 0x21 to 0x7e in it is replaced by its SHA-1",
+		func(o *memcachedOptions) *string { return &o.keyText }),
+	numberOption("ttl", "seconds until it is forgotten; 0 is never", func(o *memcachedOptions) *int64 { return &o.ttl }, 0, math.MaxInt32),
+	numberOption("maxsize", "bytes above which a body is not stored, and a value is a miss", func(o *memcachedOptions) *int64 { return &o.maxSize }, 1, maxMemcachedSize),
+	numberOption("flags", "a number that is stored with it", func(o *memcachedOptions) *int64 { return &o.flags }, 0, math.MaxUint32),
+	{name: "headers", typ: "boolean", doc: "false: headers cannot be stored", set: func(_ *memcachedOptions, v runtime.Value) error {
+		if on, ok := v.Bool(); on || !ok {
+			return fmt.Errorf("expected false, got %s: headers cannot be stored, in lighttpd2 neither", v)
+		}
+		return nil
+	}},
+}
+
+func readMemcachedOptions(b *runtime.Builder, pairs []runtime.Pair, maxSize int64) (*memcachedOptions, error) {
+	o := newMemcachedOptions(maxSize)
+	o.log = b.Option(optionLogHandling)
+	err := readOptions(o, memcachedTable, pairs)
 	if err != nil {
-		return o, err
+		return nil, err
 	}
-	if o.key, err = runtime.ParsePattern(key); err != nil {
-		return o, fmt.Errorf("key: %w", err)
+	if o.key, err = runtime.ParsePattern(o.keyText); err != nil {
+		return nil, fmt.Errorf("key: %w", err)
 	}
-	if o.server, err = memcachedServerOf(b, address); err != nil {
-		return o, fmt.Errorf("server: %w", err)
+	if o.server, err = memcachedServerOf(b, o.address); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
 	}
 	return o, nil
 }
@@ -103,7 +108,7 @@ func (o *memcachedOptions) say(vr *runtime.VRequest, what, key string) {
 }
 
 func newMemcachedLookup(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	o, err := newMemcachedOptions(b, args.Pairs(0), defaultLookupSize)
+	o, err := readMemcachedOptions(b, args.Pairs(0), defaultLookupSize)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func newMemcachedStore(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	o, err := newMemcachedOptions(b, args.Pairs(0), defaultStoreSize)
+	o, err := readMemcachedOptions(b, args.Pairs(0), defaultStoreSize)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func newMemcachedStore(b *runtime.Builder, args runtime.Args) (runtime.Action, e
 			o.say(vr, "not stored: the body is too large", key)
 			return nil
 		}
-		s := &storedBody{memcachedOptions: &o, vr: vr, name: key, length: announcedBody(vr)}
+		s := &storedBody{memcachedOptions: o, vr: vr, name: key, length: announcedBody(vr)}
 		vr.AddFilterOut(runtime.NewFilter(s.handle))
 		vr.OnFinish(s.store)
 		return nil

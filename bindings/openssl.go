@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -24,14 +25,14 @@ func opensslModule() *runtime.Module {
 			{Name: "openssl", Run: setupOpenSSL,
 				Doc:     "Listens for TLS connections. An address without a port is one with port 443.",
 				Example: `setup.openssl { listen = { "0.0.0.0:443", "[::]:443" }, pemfile = "server.pem" }`,
-				Params:  []runtime.Param{{Name: "options", Type: runtime.TPairs, Doc: describeEntries(opensslEntries)}}},
+				Params:  []runtime.Param{{Name: "options", Type: runtime.TPairs, Options: describeOptions(opensslOptions, newTLSSetup(nil))}}},
 		},
 		Actions: []runtime.ActionDef{
 			{Name: "openssl.setenv", New: newSetenv,
 				Doc: "Puts what is known of certificates into the environment of the request, where applications find it. " +
 					`"client" sets SSL_CLIENT_S_DN_CN and its like, one for each part of the subject of the client's certificate; "client-cert" sets SSL_CLIENT_CERT, the certificate as PEM; ` +
 					`"server" and "server-cert" set SSL_SERVER_S_DN_… and SSL_SERVER_CERT, of the server's own. Where there is no certificate nothing is set. ` +
-					"A client's certificate has been verified, unless verify-any says otherwise.",
+					"A client's certificate has been verified, unless verify_any says otherwise.",
 				Example: `actions = { openssl.setenv { "client", "client-cert" }, respond "%{req.environment[SSL_CLIENT_S_DN_CN]}" }`,
 				Params:  []runtime.Param{{Name: "list", Type: runtime.TStrings, Doc: `some of "client", "client-cert", "server", "server-cert"`}}},
 		},
@@ -43,41 +44,52 @@ type tlsSetup struct {
 	listen   []runtime.Listener
 	settings certs.Settings
 	base     tls.Config
-	noEffect []string // entries that were given and do nothing here, with the reason
+	noEffect []string // options that were given and do nothing here, with the reason
 
 	verify, verifyGiven, verifyAny, verifyRequire bool
 }
 
-func newTLSSetup(b *runtime.Builder) *tlsSetup {
+func newTLSSetup(log *slog.Logger) *tlsSetup {
 	return &tlsSetup{
-		settings: certs.Settings{Log: b.Log(), ClientDepth: 1},
+		settings: certs.Settings{Log: log, ClientDepth: 1},
 		base:     tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
 	}
 }
 
-// opensslEntries are the entries of setup.openssl.
-var opensslEntries = []entry[tlsSetup]{
-	{"listen", "an address, a table or a list of these, as for the setup `listen`; may be given several times", true, setTLSListen},
-	{"pemfile", "a file with certificate, intermediate certificates and key, or `{ cert = …, key = … }`; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included", true, setPemfile},
-	{"ca-file", "a file with intermediate certificates, for certificates that come without theirs", false,
-		stringEntry(func(c *tlsSetup) *string { return &c.settings.Chain })},
-	{"ciphers", "cipher suites of TLS 1.2 in OpenSSL's notation, of those that crypto/tls has; those of TLS 1.3 are fixed, and the order is crypto/tls's", false, setCiphers},
-	{"dh-params", "accepted without an effect: crypto/tls has no key exchange with such parameters", false, setNoEffect("crypto/tls has no key exchange with such parameters")},
-	{"ecdh-curve", "the one curve for the key exchange: prime256v1, secp384r1, secp521r1 or X25519", false, setCurve},
-	{"options", "a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect", false, setOpenSSLOptions},
-	{"verify", "whether clients are asked for a certificate; one that is given must be good (default: false)", false, setVerify},
-	{"verify-any", "whether any certificate will do, also self-signed ones, so that only scripts and applications look at it (default: false)", false,
-		boolEntry(func(c *tlsSetup) *bool { return &c.verifyAny })},
-	{"verify-depth", "how many intermediate certificates a client's may have (default: 1)", false, setDepth},
-	{"verify-require", "whether a client must give a certificate (default: false)", false,
-		boolEntry(func(c *tlsSetup) *bool { return &c.verifyRequire })},
-	{"client-ca-file", "a file with the CA certificates that clients' certificates are verified with", false,
-		stringEntry(func(c *tlsSetup) *string { return &c.settings.ClientCAs })},
+var opensslOptions = []option[tlsSetup]{
+	tlsListenOption(setTLSListen),
+	{name: "pemfile", typ: "string|table", many: true, set: setPemfile, inner: pemDescription,
+		doc: "a file with certificate, intermediate certificates and key, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included"},
+	stringOption("ca_file", "a file with intermediate certificates, for certificates that come without theirs", func(c *tlsSetup) *string { return &c.settings.Chain }),
+	{name: "ciphers", typ: "string", set: setCiphers,
+		doc: "cipher suites of TLS 1.2 in OpenSSL's notation, of those that crypto/tls has; those of TLS 1.3 are fixed, and the order is crypto/tls's"},
+	noEffectOption("dh_params", "crypto/tls has no key exchange with such parameters", setNoEffect),
+	{name: "ecdh_curve", typ: "string", set: setCurve,
+		doc: "the one curve for the key exchange: prime256v1, secp384r1, secp521r1 or X25519"},
+	{name: "options", typ: "string[]", set: setOpenSSLOptions,
+		doc: "a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect"},
+	{name: "verify", typ: "boolean", set: setVerify, get: func(*tlsSetup) string { return "false" },
+		doc: "whether clients are asked for a certificate; one that is given must be good"},
+	boolOption("verify_any", "whether any certificate will do, also self-signed ones, so that only scripts and applications look at it", func(c *tlsSetup) *bool { return &c.verifyAny }),
+	numberOption("verify_depth", "how many intermediate certificates a client's may have", func(c *tlsSetup) *int { return &c.settings.ClientDepth }, 0, 100),
+	boolOption("verify_require", "whether a client must give a certificate", func(c *tlsSetup) *bool { return &c.verifyRequire }),
+	stringOption("client_ca_file", "a file with the CA certificates that clients' certificates are verified with", func(c *tlsSetup) *string { return &c.settings.ClientCAs }),
+}
+
+// tlsListenOption is the option listen of both modules.
+func tlsListenOption[T any](set func(*T, runtime.Value) error) option[T] {
+	return option[T]{name: "listen", typ: "string|table", many: true, set: set,
+		doc: "an address, a table or a list of these, as for the setup `listen`; may be given several times"}
+}
+
+// noEffectOption is one that is accepted and does nothing here.
+func noEffectOption[T any](name, reason string, set func(reason string) func(*T, runtime.Value) error) option[T] {
+	return option[T]{name: name, typ: "any", set: set(reason), doc: "accepted without an effect: " + reason}
 }
 
 func setupOpenSSL(b *runtime.Builder, args runtime.Args) error {
-	c := newTLSSetup(b)
-	if err := readEntries(c, opensslEntries, args.Pairs(0)); err != nil {
+	c := newTLSSetup(b.Log())
+	if err := readOptions(c, opensslOptions, args.Pairs(0)); err != nil {
 		return err
 	}
 	if err := c.setClientAuth(); err != nil {
@@ -156,21 +168,23 @@ func setPemfile(c *tlsSetup, v runtime.Value) error {
 		}
 		return nil
 	}
-	f, err := pemFiles(v, pemEntries)
+	f, err := pemFiles(v)
 	if err == nil {
 		c.settings.Pairs = append(c.settings.Pairs, f)
 	}
 	return err
 }
 
-var pemEntries = []entry[certs.Files]{
-	{"cert", "the certificate", false, stringEntry(func(f *certs.Files) *string { return &f.Cert })},
-	{"key", "its key", false, stringEntry(func(f *certs.Files) *string { return &f.Key })},
-	{"ocsp", "an OCSP response for it, DER or PEM", false, stringEntry(func(f *certs.Files) *string { return &f.OCSP })},
+var pemOptions = []option[certs.Files]{
+	stringOption("cert", "the certificate", func(f *certs.Files) *string { return &f.Cert }),
+	stringOption("key", "its key", func(f *certs.Files) *string { return &f.Key }),
+	stringOption("ocsp", "an OCSP response for it, DER or PEM", func(f *certs.Files) *string { return &f.OCSP }),
 }
 
+var pemDescription = describeOptions(pemOptions, &certs.Files{})
+
 // pemFiles reads one certificate: the name of a file, or a table with cert and key.
-func pemFiles(v runtime.Value, entries []entry[certs.Files]) (f certs.Files, err error) {
+func pemFiles(v runtime.Value) (f certs.Files, err error) {
 	if s, ok := v.Str(); ok {
 		return certs.Files{Cert: s, Key: s}, nil
 	}
@@ -178,7 +192,7 @@ func pemFiles(v runtime.Value, entries []entry[certs.Files]) (f certs.Files, err
 	if !ok {
 		return f, fmt.Errorf("expected the name of a file, or { cert = …, key = … }, got %s", v.Kind())
 	}
-	if err := readEntries(&f, entries, pairs); err != nil {
+	if err := readOptions(&f, pemOptions, pairs); err != nil {
 		return f, err
 	}
 	if f.Cert == "" || f.Key == "" {
@@ -188,16 +202,11 @@ func pemFiles(v runtime.Value, entries []entry[certs.Files]) (f certs.Files, err
 }
 
 func setVerify(c *tlsSetup, v runtime.Value) error {
-	c.verifyGiven = true
-	return boolEntry(func(c *tlsSetup) *bool { return &c.verify })(c, v)
-}
-
-func setDepth(c *tlsSetup, v runtime.Value) error {
-	n, ok := v.Int()
-	if !ok || n < 0 || n > 100 {
-		return fmt.Errorf("expected a number from 0 to 100, got %s", v)
+	on, ok := v.Bool()
+	if !ok {
+		return fmt.Errorf("expected true or false, got %s", v)
 	}
-	c.settings.ClientDepth = int(n)
+	c.verify, c.verifyGiven = on, true
 	return nil
 }
 
@@ -214,7 +223,7 @@ func (c *tlsSetup) setClientAuth() error {
 	if !c.verify {
 		asks := c.verifyAny || c.verifyRequire || c.settings.ClientCAs != ""
 		if asks && !c.verifyGiven {
-			return errors.New("verify-any, verify-require and client-ca-file need verify = true")
+			return errors.New("verify_any, verify_require and client_ca_file need verify = true")
 		}
 		return nil
 	}
@@ -224,7 +233,7 @@ func (c *tlsSetup) setClientAuth() error {
 	case c.verifyAny:
 		c.base.ClientAuth = tls.RequestClientCert
 	case c.settings.ClientCAs == "":
-		return errors.New("verify needs client-ca-file, or verify-any = true")
+		return errors.New("verify needs client_ca_file, or verify_any = true")
 	case c.verifyRequire:
 		c.base.ClientAuth = tls.RequireAndVerifyClientCert
 	default:

@@ -23,10 +23,12 @@ func proxyModule() *runtime.Module {
 				"Connections are kept open for later requests. A client may go over to WebSocket: then bytes are passed on both ways until both sides have ended, or neither has sent any for the read timeout. " +
 				"Fields behind the body (trailers) are passed on to a client that asks for them with TE: trailers, unless a filter or a later action changes the body.",
 			Example: `actions = proxy "127.0.0.1:8080"`,
-			Params:  backendParam(`; "upgrade", the protocols that a client may go over to ({"websocket"})`),
+			Params:  backendParam(proxyOptions),
 		}},
 	}
 }
+
+var proxyOptions = append(slices.Clip(commonBackendOptions), stringsOption("upgrade", "the protocols that a client may go over to", func(o *backendOptions) *[]string { return &o.upgrades }))
 
 // proxyUpstream is one HTTP server with its connections.
 type proxyUpstream struct {
@@ -41,15 +43,14 @@ type proxyUpstream struct {
 type proxyKey struct{ config string }
 
 func newProxy(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	upgrades := []string{"websocket"}
-	config, socket, err := readBackend(b, args.Value(0), optionReaders{"upgrade": stringsOption(&upgrades)})
+	o, err := readBackend(b, args.Value(0), proxyOptions)
 	if err != nil {
 		return nil, err
 	}
-	client := clientFor(b, proxyKey{config.Key()}, func() *httpproxy.Client { return httpproxy.NewClient(httpproxy.Config{Config: config}) })
-	showPool(b, socket, client.Idle)
-	p := &proxyUpstream{client: client, address: socket, host: config.Address, upgrades: upgrades}
-	if config.Network == "unix" {
+	client := clientFor(b, proxyKey{o.Key()}, func() *httpproxy.Client { return httpproxy.NewClient(httpproxy.Config{Config: o.Config}) })
+	showPool(b, o.socket, client.Idle)
+	p := &proxyUpstream{client: client, address: o.socket, host: o.Address, upgrades: o.upgrades}
+	if o.Network == "unix" {
 		p.host = "localhost"
 	}
 	return p, nil

@@ -13,9 +13,10 @@ func scgiModule() *runtime.Module {
 			Name: "scgi", New: newSCGI, Backend: runtime.Answers,
 			Doc: "Answers the request by an SCGI application. It returns when the head of the response is there, so that later actions can look at it and change it; " +
 				"an application that cannot be reached is a 503, one that breaks off or answers nonsense a 502, one that is too slow a 504. " +
-				"The end of the connection is the end of the response, so let the application send a Content-Length: only then a response that broke off can be told from a complete one.",
+				"The end of the connection is the end of the response, so let the application send a Content-Length: only then a response that broke off can be told from a complete one. " +
+				"Connections are never kept, so keep_alive, idle_connections and idle_time have no effect.",
 			Example: `actions = { docroot "/var/www", scgi "unix:/run/app.sock" }`,
-			Params:  backendParam(environmentDoc + "; connections are never kept, so what is said of keeping them has no effect"),
+			Params:  backendParam(fastcgiOptions),
 		}},
 	}
 }
@@ -28,12 +29,11 @@ type scgiBackend struct {
 }
 
 func newSCGI(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
-	var additions []environmentEntry
-	config, socket, err := readBackend(b, args.Value(0), optionReaders{"environment": environmentOption(&additions)})
+	o, err := readBackend(b, args.Value(0), fastcgiOptions)
 	if err != nil {
 		return nil, err
 	}
-	return &scgiBackend{client: scgi.NewClient(config), address: socket, options: newCGIOptions(b, additions)}, nil
+	return &scgiBackend{client: scgi.NewClient(o.Config), address: o.socket, options: newCGIOptions(b, o.additions)}, nil
 }
 
 // Run sends the request and waits for the head of the response.

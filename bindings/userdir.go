@@ -29,7 +29,7 @@ func userdirModule() *runtime.Module {
 			Params: []runtime.Param{
 				{Name: "path", Type: runtime.TString, Doc: `"public_html" is /home/lighty/public_html for the user lighty, "/usr/web" is /usr/web/lighty, "/users/$1/$1$2/*" is /users/l/li/lighty`},
 				{Name: "options", Type: runtime.TPairs, Optional: true,
-					Doc: `"exclude": a list of users to leave alone; "include": leave all alone but these`}},
+					Options: describeOptions(userdirOptions, &userdirAction{})}},
 		}},
 	}
 }
@@ -41,6 +41,11 @@ type userdirAction struct {
 	include, exclude []string // include is nil for everybody
 	homes            homes
 	within           rootsWithin
+}
+
+var userdirOptions = []option[userdirAction]{
+	stringsOption("exclude", "users to leave alone", func(a *userdirAction) *[]string { return &a.exclude }),
+	stringsOption("include", "leave all alone but these", func(a *userdirAction) *[]string { return &a.include }),
 }
 
 func newUserdir(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
@@ -57,10 +62,7 @@ func newUserdir(b *runtime.Builder, args runtime.Args) (runtime.Action, error) {
 			return nil, fmt.Errorf("path: %w", err)
 		}
 	}
-	return a, readOptions(args.Pairs(1), map[string]func(runtime.Value) error{
-		"include": stringsOption(&a.include),
-		"exclude": stringsOption(&a.exclude),
-	})
+	return a, readOptions(a, userdirOptions, args.Pairs(1))
 }
 
 // Run maps the URL if it is for a user.

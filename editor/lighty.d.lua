@@ -662,6 +662,293 @@ function lighty.time() end
 ---@class lighty.null
 local null = {}
 
+---@class lighty.options.setup.listen
+---@field address? string the address
+---@field mode? string who may connect to a unix socket, in octal digits: "0660"; by default that is up to the umask
+---@field owner? string|integer name or number of the user who owns it
+---@field group? string|integer name or number of its group
+
+---@class lighty.options.setup.limits
+---@field header_bytes? integer length of a whole request head in bytes; beyond it the answer is 431. Over HTTP/2 each field counts 32 bytes more (RFC 9113, 10.5.1); far beyond the limit the connection ends (default: 65536)
+---@field header_count? integer number of header fields; beyond it the answer is 431 (default: 100)
+---@field target_bytes? integer length of the request target, path and query, in bytes; beyond it the answer is 414 (default: 8192)
+---@field body_bytes? integer length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already (default: 10737418240)
+---@field body_rate? integer bytes a second that a request body must have on average, not counting the first body_timeout, and time in which nobody reads; a slower one ends as if it had stopped (default: 100)
+---@field connections? integer number of connections at a time, over all listeners; by default there is no limit. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most
+---@field connections_per_ip? integer the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts
+---@field header_timeout? number seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds (default: 20)
+---@field body_timeout? number seconds for the next bytes of a request body while somebody reads it; then the answer is 408, or what the application makes of a broken upload (default: 60)
+---@field write_timeout? number seconds without progress in sending an answer; then the connection is cut (default: 60)
+---@field idle_timeout? number seconds that a connection waits for its next request; then it is closed. `keepalive.timeout` wins over it, for HTTP/1 (default: 75)
+
+---@class lighty.options.action.deflate
+---@field encodings? string|string[] names separated by commas, or a list; "bzip2" is accepted and never chosen: no browser reads it (default: "zstd,br,gzip,deflate")
+---@field compression_level? integer 1 (fast) to 9 (small) (default: 1)
+---@field min_size? integer bytes below which an answer of known length stays as it is (default: 256)
+---@field mime_types? string[] a list of types to compress, "text/*" for all that begin alike; by default all but images, video and what else is compressed by nature
+---@field blocksize? integer accepted without an effect: buffers have a fixed size
+---@field output_buffer? integer accepted without an effect: buffers have a fixed size
+
+---@class lighty.options.action.dirlist
+---@field sort? string "name", "modified", "size" or "type", until the reader chooses (default: "name")
+---@field css? string URL of a style sheet in place of the built-in style
+---@field hide_dotfiles? boolean whether to leave out names that begin with a dot (default: true)
+---@field hide_tildefiles? boolean whether to leave out names that end with a tilde (default: true)
+---@field hide_directories? boolean whether to leave out directories (default: false)
+---@field include_header? boolean whether to show HEADER.txt above the list, up to 64 KiB (default: false)
+---@field hide_header? boolean whether to leave that file out of the list (default: false)
+---@field encode_header? boolean whether it is text; set it to false for a file of HTML whose authors you trust (default: true)
+---@field include_readme? boolean whether to show README.txt below the list, up to 64 KiB (default: true)
+---@field hide_readme? boolean whether to leave that file out of the list (default: false)
+---@field encode_readme? boolean whether it is text, as for the header (default: true)
+---@field exclude_suffix? string[] entries that end so are left out
+---@field exclude_prefix? string[] entries that begin so are left out
+---@field content_type? string of the page (default: "text/html; charset=utf-8")
+---@field max_entries? integer how many entries of a directory are looked at (default: 10000)
+---@field debug? boolean whether to log each list (default: false)
+
+---@class lighty.options.action.userdir
+---@field exclude? string[] users to leave alone
+---@field include? string[] leave all alone but these
+
+---@class lighty.options.action.access.check
+---@field allow? string[] networks that may go on; "all" is any address
+---@field deny? string[] networks that may not; "all" is any address
+
+---@class lighty.options.action.auth.plain
+---@field method? string "basic" or "digest"
+---@field realm? string what the browser shows
+---@field file? string the file of the users
+---@field ttl? number after how many seconds the file is read again; 0 is never (default: 10)
+
+---@class lighty.options.action.auth.htpasswd
+---@field method? string "basic" or "digest"
+---@field realm? string what the browser shows
+---@field file? string the file of the users
+---@field ttl? number after how many seconds the file is read again; 0 is never (default: 10)
+
+---@class lighty.options.action.auth.htdigest
+---@field method? string "basic" or "digest"
+---@field realm? string what the browser shows
+---@field file? string the file of the users
+---@field ttl? number after how many seconds the file is read again; 0 is never (default: 10)
+
+---@class lighty.options.setup.openssl.pemfile
+---@field cert? string the certificate
+---@field key? string its key
+---@field ocsp? string an OCSP response for it, DER or PEM
+
+---@class lighty.options.setup.openssl
+---@field listen? string|table an address, a table or a list of these, as for the setup `listen`; may be given several times
+---@field pemfile? string|lighty.options.setup.openssl.pemfile a file with certificate, intermediate certificates and key, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
+---@field ca_file? string a file with intermediate certificates, for certificates that come without theirs
+---@field ciphers? string cipher suites of TLS 1.2 in OpenSSL's notation, of those that crypto/tls has; those of TLS 1.3 are fixed, and the order is crypto/tls's
+---@field dh_params? any accepted without an effect: crypto/tls has no key exchange with such parameters
+---@field ecdh_curve? string the one curve for the key exchange: prime256v1, secp384r1, secp521r1 or X25519
+---@field options? string[] a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect
+---@field verify? boolean whether clients are asked for a certificate; one that is given must be good (default: false)
+---@field verify_any? boolean whether any certificate will do, also self-signed ones, so that only scripts and applications look at it (default: false)
+---@field verify_depth? integer how many intermediate certificates a client's may have (default: 1)
+---@field verify_require? boolean whether a client must give a certificate (default: false)
+---@field client_ca_file? string a file with the CA certificates that clients' certificates are verified with
+
+---@class lighty.options.setup.gnutls.pemfile
+---@field cert? string the certificate
+---@field key? string its key
+---@field ocsp? string an OCSP response for it, DER or PEM
+
+---@class lighty.options.setup.gnutls.sni_fallback_pemfile
+---@field cert? string the certificate
+---@field key? string its key
+---@field ocsp? string an OCSP response for it, DER or PEM
+
+---@class lighty.options.setup.gnutls
+---@field listen? string|table an address, a table or a list of these, as for the setup `listen`; may be given several times
+---@field pemfile? string|lighty.options.setup.gnutls.pemfile a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
+---@field pin? string not to be had: write keys without a password
+---@field priority? string a GnuTLS priority string: NORMAL, PFS, PERFORMANCE, SECURE or SECURE128, and which versions are spoken (-VERS-TLS1.2); what crypto/tls cannot leave out is an error
+---@field dh_params? any accepted without an effect: crypto/tls has no key exchange with such parameters
+---@field protect_against_beast? any accepted without an effect: TLS 1.2 and later do not need protection against BEAST
+---@field session_db_size? any accepted without an effect: sessions are resumed with tickets, for which the server stores nothing
+---@field sni_backend? string the name of fetch.files_static: its files are for the server names that their star stands for, before all pemfile
+---@field sni_fallback_pemfile? string|lighty.options.setup.gnutls.sni_fallback_pemfile as pemfile, for clients that name an unknown host
+
+---@class lighty.options.action.memcached.lookup
+---@field server? string "host:port", "host" or "unix:/path" (default: "127.0.0.1:11211")
+---@field key? string pattern of the key; one that is longer than 250 bytes or has others than 0x21 to 0x7e in it is replaced by its SHA-1 (default: "%{req.path}")
+---@field ttl? integer seconds until it is forgotten; 0 is never (default: 30)
+---@field maxsize? integer bytes above which a body is not stored, and a value is a miss (default: 1048576)
+---@field flags? integer a number that is stored with it (default: 0)
+---@field headers? boolean false: headers cannot be stored
+
+---@class lighty.options.action.memcached.store
+---@field server? string "host:port", "host" or "unix:/path" (default: "127.0.0.1:11211")
+---@field key? string pattern of the key; one that is longer than 250 bytes or has others than 0x21 to 0x7e in it is replaced by its SHA-1 (default: "%{req.path}")
+---@field ttl? integer seconds until it is forgotten; 0 is never (default: 30)
+---@field maxsize? integer bytes above which a body is not stored, and a value is a miss (default: 65536)
+---@field flags? integer a number that is stored with it (default: 0)
+---@field headers? boolean false: headers cannot be stored
+
+---@class lighty.options.action.fastcgi
+---@field socket? string "unix:/path" or "host:port"
+---@field connect_timeout? number seconds that connecting may take (default: 5)
+---@field send_timeout? number seconds in which it must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field keep_alive? boolean whether connections are kept for later requests (default: true)
+---@field idle_connections? integer how many are kept open (default: 256)
+---@field idle_time? number for how many seconds (default: 30)
+---@field max_head_bytes? integer limit of a response head (default: 65536)
+---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
+
+---@class lighty.options.action.fastcgi.authorize
+---@field socket? string "unix:/path" or "host:port"
+---@field connect_timeout? number seconds that connecting may take (default: 5)
+---@field send_timeout? number seconds in which it must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field keep_alive? boolean whether connections are kept for later requests (default: true)
+---@field idle_connections? integer how many are kept open (default: 256)
+---@field idle_time? number for how many seconds (default: 30)
+---@field max_head_bytes? integer limit of a response head (default: 65536)
+---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
+
+---@class lighty.options.action.scgi
+---@field socket? string "unix:/path" or "host:port"
+---@field connect_timeout? number seconds that connecting may take (default: 5)
+---@field send_timeout? number seconds in which it must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field keep_alive? boolean whether connections are kept for later requests (default: true)
+---@field idle_connections? integer how many are kept open (default: 256)
+---@field idle_time? number for how many seconds (default: 30)
+---@field max_head_bytes? integer limit of a response head (default: 65536)
+---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
+
+---@class lighty.options.action.cgi
+---@field program? string|string[] as above
+---@field timeout? number seconds that it may neither answer nor take the request body, and that it may go on when its answer is complete (default: 60)
+---@field max_processes? integer how many programs of this action may run at once (default: 64)
+---@field max_head_bytes? integer of the response head (default: 65536)
+---@field max_output_bytes? integer of the response body; 0 is no limit (default: 0)
+---@field max_stderr_bytes? integer how much of stderr is logged for a request (default: 65536)
+---@field dir? string working directory, an absolute path
+---@field pass_env? string[] names of variables that it gets from the server's environment
+---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
+
+---@class lighty.options.action.proxy
+---@field socket? string "unix:/path" or "host:port"
+---@field connect_timeout? number seconds that connecting may take (default: 5)
+---@field send_timeout? number seconds in which it must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field keep_alive? boolean whether connections are kept for later requests (default: true)
+---@field idle_connections? integer how many are kept open (default: 256)
+---@field idle_time? number for how many seconds (default: 30)
+---@field max_head_bytes? integer limit of a response head (default: 65536)
+---@field upgrade? string[] the protocols that a client may go over to (default: { "websocket" })
+
+---@class lighty.options.action.balance.rr.backends
+---@field action? lighty.Actions an action
+---@field name? string for the log, status.info and balance.hash; by default the address
+---@field weight? integer its share of the requests, a whole number (default: 1)
+
+---@class lighty.options.action.balance.rr.check
+---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
+---@field host? string the Host of that request (default: "localhost")
+---@field interval? number seconds between two checks (default: 5)
+---@field timeout? number seconds that a check may take (default: 2)
+---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
+---@field rise? integer after so many good ones it is up (default: 2)
+
+---@class lighty.options.action.balance.rr
+---@field backends? lighty.Actions|lighty.options.action.balance.rr.backends[] an action, or a list with an action or a table for each backend
+---@field tries? integer how many backends may begin to work on a request (default: 3)
+---@field backlog? integer how many requests may wait (default: 1000)
+---@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
+---@field fails? integer how many failures in a row leave a backend out (default: 3)
+---@field pause? number for how many seconds, at first (default: 1)
+---@field max_pause? number for how many seconds at most (default: 8)
+---@field check? lighty.options.action.balance.rr.check has each backend checked by itself, from when the server begins to serve
+
+---@class lighty.options.action.balance.sqf.backends
+---@field action? lighty.Actions an action
+---@field name? string for the log, status.info and balance.hash; by default the address
+---@field weight? integer its share of the requests, a whole number (default: 1)
+
+---@class lighty.options.action.balance.sqf.check
+---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
+---@field host? string the Host of that request (default: "localhost")
+---@field interval? number seconds between two checks (default: 5)
+---@field timeout? number seconds that a check may take (default: 2)
+---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
+---@field rise? integer after so many good ones it is up (default: 2)
+
+---@class lighty.options.action.balance.sqf
+---@field backends? lighty.Actions|lighty.options.action.balance.sqf.backends[] an action, or a list with an action or a table for each backend
+---@field tries? integer how many backends may begin to work on a request (default: 3)
+---@field backlog? integer how many requests may wait (default: 1000)
+---@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
+---@field fails? integer how many failures in a row leave a backend out (default: 3)
+---@field pause? number for how many seconds, at first (default: 1)
+---@field max_pause? number for how many seconds at most (default: 8)
+---@field check? lighty.options.action.balance.sqf.check has each backend checked by itself, from when the server begins to serve
+
+---@class lighty.options.action.balance.least_time.backends
+---@field action? lighty.Actions an action
+---@field name? string for the log, status.info and balance.hash; by default the address
+---@field weight? integer its share of the requests, a whole number (default: 1)
+
+---@class lighty.options.action.balance.least_time.check
+---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
+---@field host? string the Host of that request (default: "localhost")
+---@field interval? number seconds between two checks (default: 5)
+---@field timeout? number seconds that a check may take (default: 2)
+---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
+---@field rise? integer after so many good ones it is up (default: 2)
+
+---@class lighty.options.action.balance.least_time
+---@field backends? lighty.Actions|lighty.options.action.balance.least_time.backends[] an action, or a list with an action or a table for each backend
+---@field tries? integer how many backends may begin to work on a request (default: 3)
+---@field backlog? integer how many requests may wait (default: 1000)
+---@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
+---@field fails? integer how many failures in a row leave a backend out (default: 3)
+---@field pause? number for how many seconds, at first (default: 1)
+---@field max_pause? number for how many seconds at most (default: 8)
+---@field check? lighty.options.action.balance.least_time.check has each backend checked by itself, from when the server begins to serve
+
+---@class lighty.options.action.balance.hash.backends
+---@field action? lighty.Actions an action
+---@field name? string for the log, status.info and balance.hash; by default the address
+---@field weight? integer its share of the requests, a whole number (default: 1)
+
+---@class lighty.options.action.balance.hash.check
+---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
+---@field host? string the Host of that request (default: "localhost")
+---@field interval? number seconds between two checks (default: 5)
+---@field timeout? number seconds that a check may take (default: 2)
+---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
+---@field rise? integer after so many good ones it is up (default: 2)
+
+---@class lighty.options.action.balance.hash
+---@field backends? lighty.Actions|lighty.options.action.balance.hash.backends[] an action, or a list with an action or a table for each backend
+---@field tries? integer how many backends may begin to work on a request (default: 3)
+---@field backlog? integer how many requests may wait (default: 1000)
+---@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
+---@field fails? integer how many failures in a row leave a backend out (default: 3)
+---@field pause? number for how many seconds, at first (default: 1)
+---@field max_pause? number for how many seconds at most (default: 8)
+---@field check? lighty.options.action.balance.hash.check has each backend checked by itself, from when the server begins to serve
+
+---@class lighty.options.setup.lua.sandbox
+---@field allow? string|string[] a list of names that the level refuses and the code may use
+
+---@class lighty.options.action.lua.handler
+---@field ttl? integer seconds after which a changed file is loaded again; by default never
+---@field sandbox? string what the code of the file may do: "trusted", "handler" (the default) or "untrusted"
+---@field root? string the directory that an untrusted file is confined to
+---@field allow? string|string[] a list of names that the level refuses and the code may use
+
 --- Actions make up the pipeline.
 ---@class lighty.action
 action = {}
@@ -1016,7 +1303,7 @@ function action.server.name(value) end
 ---   cgi { program = { "/usr/bin/python3", "/srv/app.py" }, timeout = 20, environment = { APP_MODE = "production" } } }
 --- ```
 ---@class lighty.action.cgi
----@overload fun(program?: any, ...: any): lighty.Action
+---@overload fun(program?: string|string[]|lighty.options.action.cgi, ...: any): lighty.Action
 action.cgi = {}
 
 --- Whether a request header whose name has other characters than letters, digits and "-" gets an
@@ -1315,7 +1602,7 @@ function action.rewrite_raw(rules, ...) end
 --- actions = { docroot "/var/www", static(), deflate { encodings = "br,gzip", ["compression-level"] = 6, ["mime-types"] = { "text/*", "application/json" } } }
 --- ```
 ---@class lighty.action.deflate
----@overload fun(options?: table, ...: any): lighty.Action
+---@overload fun(options?: lighty.options.action.deflate, ...: any): lighty.Action
 action.deflate = {}
 
 --- Whether to log why an answer is compressed or not.
@@ -1337,7 +1624,7 @@ function action.deflate.debug(value) end
 --- ```lua
 --- actions = { docroot "/var/www", index "index.html", when(request.path:prefix "/files/", { dirlist { include_header = true, hide_header = true, exclude_suffix = { ".bak" } } }), static() }
 --- ```
----@param options? table "sort": "name" (default), "modified", "size" or "type", until the reader chooses; "css": URL of a style sheet in place of the built-in style; "hide-dotfiles" (true), "hide-tildefiles" (true) and "hide-directories" (false): booleans; "include-header" (false) and "include-readme" (true): show HEADER.txt above and README.txt below the list, up to 64 KiB; "hide-header" and "hide-readme" (false): leave these files out of the list; "encode-header" and "encode-readme" (true): they are text; set it to false for files of HTML whose authors you trust; "exclude-suffix" and "exclude-prefix": lists of strings, entries that end or begin so are left out; "content-type" ("text/html; charset=utf-8"); "debug": a boolean, log each list; "max-entries": how many entries of a directory are looked at (10000)
+---@param options? lighty.options.action.dirlist
 ---@param ... any
 ---@return lighty.Action
 function action.dirlist(options, ...) end
@@ -1354,7 +1641,7 @@ function action.dirlist(options, ...) end
 --- actions = { docroot "/var/www", userdir("public_html", { exclude = { "guest" } }), index "index.html", static() }
 --- ```
 ---@param path string "public_html" is /home/lighty/public_html for the user lighty, "/usr/web" is /usr/web/lighty, "/users/$1/$1$2/*" is /users/l/li/lighty
----@param options? table "exclude": a list of users to leave alone; "include": leave all alone but these
+---@param options? lighty.options.action.userdir
 ---@return lighty.Action
 function action.userdir(path, options) end
 
@@ -1366,7 +1653,7 @@ action.access = {}
 --- ```lua
 --- actions = { access.check { allow = { "127.0.0.0/8", "10.0.0.0/8" }, deny = { "10.6.6.6" } }, respond "inside" }
 --- ```
----@param rules table "allow" and "deny", each a list of networks or "all"
+---@param rules lighty.options.action.access.check
 ---@param ... any
 ---@return lighty.Action
 function action.access.check(rules, ...) end
@@ -1409,7 +1696,7 @@ action.auth = {}
 --- ```lua
 --- actions = { auth.plain { method = "basic", realm = "members", file = "users.txt" }, respond "hello %{req.env[REMOTE_USER]}" }
 --- ```
----@param options table "method", "basic" or "digest"; "realm", what the browser shows; "file", the file of the users; "ttl" (optional), after how many seconds the file is read again, 10 when it is left out, 0 for never
+---@param options lighty.options.action.auth.plain
 ---@param ... any
 ---@return lighty.Action
 function action.auth.plain(options, ...) end
@@ -1423,7 +1710,7 @@ function action.auth.plain(options, ...) end
 --- ```lua
 --- actions = { when(request.path:prefix "/admin/", { auth.htpasswd { method = "basic", realm = "admin", file = "htpasswd", ttl = 60 } }), respond "hello" }
 --- ```
----@param options table "method", "basic" or "digest"; "realm", what the browser shows; "file", the file of the users; "ttl" (optional), after how many seconds the file is read again, 10 when it is left out, 0 for never
+---@param options lighty.options.action.auth.htpasswd
 ---@param ... any
 ---@return lighty.Action
 function action.auth.htpasswd(options, ...) end
@@ -1437,7 +1724,7 @@ function action.auth.htpasswd(options, ...) end
 --- ```lua
 --- actions = { auth.htdigest { method = "digest", realm = "members", file = "htdigest" }, respond "hello" }
 --- ```
----@param options table "method", "basic" or "digest"; "realm", what the browser shows; "file", the file of the users; "ttl" (optional), after how many seconds the file is read again, 10 when it is left out, 0 for never
+---@param options lighty.options.action.auth.htdigest
 ---@param ... any
 ---@return lighty.Action
 function action.auth.htdigest(options, ...) end
@@ -1527,7 +1814,7 @@ action.openssl = {}
 --- "client" sets SSL_CLIENT_S_DN_CN and its like, one for each part of the subject of the client's
 --- certificate; "client-cert" sets SSL_CLIENT_CERT, the certificate as PEM; "server" and "server-cert"
 --- set SSL_SERVER_S_DN_… and SSL_SERVER_CERT, of the server's own. Where there is no certificate
---- nothing is set. A client's certificate has been verified, unless verify-any says otherwise.
+--- nothing is set. A client's certificate has been verified, unless verify_any says otherwise.
 ---
 --- ```lua
 --- actions = { openssl.setenv { "client", "client-cert" }, respond "%{req.environment[SSL_CLIENT_S_DN_CN]}" }
@@ -1592,7 +1879,7 @@ action.memcached = {}
 --- local page = { key = "%{req.scheme}://%{req.host}%{req.path}?%{req.query}" }
 --- actions = { memcached.lookup(page, header.add("X-Memcached", "hit"), { docroot "/var/www", static(), memcached.store(page) }) }
 --- ```
----@param options? table "server": "host:port", "host" or "unix:/path" ("127.0.0.1:11211"); "key": pattern of the key ("%{req.path}"); one that is longer than 250 bytes or has others than 0x21 to 0x7e in it is replaced by its SHA-1; "maxsize": bytes above which a value is a miss (1048576); "headers": false. "flags" and "ttl" may be there, so that both actions can have the same options
+---@param options? lighty.options.action.memcached.lookup both actions can have the same ones: flags and ttl have no effect here
 ---@param hit? lighty.Actions what to run when the request was answered
 ---@param miss? lighty.Actions what to run when it was not
 ---@return lighty.Action
@@ -1608,7 +1895,7 @@ function action.memcached.lookup(options, hit, miss) end
 --- ```lua
 --- actions = { memcached.lookup(), docroot "/var/www", static(), memcached.store { ttl = 60, maxsize = 10000 } }
 --- ```
----@param options? table "server": "host:port", "host" or "unix:/path" ("127.0.0.1:11211"); "key": pattern of the key ("%{req.path}"); one that is longer than 250 bytes or has others than 0x21 to 0x7e in it is replaced by its SHA-1; "ttl": seconds until it is forgotten (30), 0 for never; "maxsize": bytes above which a body is not stored (65536); "flags": a number that is stored with it (0); "headers": false
+---@param options? lighty.options.action.memcached.store
 ---@param ... any
 ---@return lighty.Action
 function action.memcached.store(options, ...) end
@@ -1771,7 +2058,7 @@ function action.fortune.page() end
 --- actions = { docroot "/var/www", fastcgi "unix:/run/php.sock" }
 --- ```
 ---@class lighty.action.fastcgi
----@overload fun(socket: any, ...: any): lighty.Action
+---@overload fun(socket: string|lighty.options.action.fastcgi, ...: any): lighty.Action
 action.fastcgi = {}
 
 --- Asks a FastCGI application in the role of an authorizer whether the request may go on (FastCGI 6.3).
@@ -1785,7 +2072,7 @@ action.fastcgi = {}
 --- ```lua
 --- actions = { fastcgi.authorize "unix:/run/authorize.sock", docroot "/var/www", fastcgi "unix:/run/app.sock" }
 --- ```
----@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "environment", a table of names and patterns: variables beside those of CGI, or in place of them
+---@param socket string|lighty.options.action.fastcgi.authorize "unix:/path" or "host:port", or a table of options
 ---@param ... any
 ---@return lighty.Action
 function action.fastcgi.authorize(socket, ...) end
@@ -1805,12 +2092,13 @@ function action.fastcgi.log_plain_errors(value) end
 --- that later actions can look at it and change it; an application that cannot be reached is a 503, one
 --- that breaks off or answers nonsense a 502, one that is too slow a 504. The end of the connection is
 --- the end of the response, so let the application send a Content-Length: only then a response that
---- broke off can be told from a complete one.
+--- broke off can be told from a complete one. Connections are never kept, so keep_alive,
+--- idle_connections and idle_time have no effect.
 ---
 --- ```lua
 --- actions = { docroot "/var/www", scgi "unix:/run/app.sock" }
 --- ```
----@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "environment", a table of names and patterns: variables beside those of CGI, or in place of them; connections are never kept, so what is said of keeping them has no effect
+---@param socket string|lighty.options.action.scgi "unix:/path" or "host:port", or a table of options
 ---@param ... any
 ---@return lighty.Action
 function action.scgi(socket, ...) end
@@ -1828,7 +2116,7 @@ function action.scgi(socket, ...) end
 --- ```lua
 --- actions = proxy "127.0.0.1:8080"
 --- ```
----@param socket any "unix:/path" or "host:port", or a table with that as "socket" and options: "connect_timeout", "send_timeout" and "read_timeout", the seconds that connecting, taking and giving the next bytes may take (5, 60 and 60); "keep_alive", false for a new connection for every request, "idle_connections", how many are kept open (256), and "idle_time", for how many seconds (30); "max_head_bytes", the limit of a response head (65536); "upgrade", the protocols that a client may go over to ({"websocket"})
+---@param socket string|lighty.options.action.proxy "unix:/path" or "host:port", or a table of options
 ---@param ... any
 ---@return lighty.Action
 function action.proxy(socket, ...) end
@@ -1859,7 +2147,7 @@ action.balance = {}
 --- ```lua
 --- actions = balance.rr { fastcgi "127.0.0.1:9090", fastcgi "127.0.0.1:9091" }
 --- ```
----@param backends any an action, or a list with an action for each backend, or a table with that list as "backends" and the options below
+---@param backends lighty.Actions|lighty.options.action.balance.rr.backends[]|lighty.options.action.balance.rr an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@param ... any
 ---@return lighty.Action
 function action.balance.rr(backends, ...) end
@@ -1873,7 +2161,7 @@ function action.balance.rr(backends, ...) end
 ---   check = { path = "/health", interval = 2 },
 --- }
 --- ```
----@param backends any an action, or a list with an action for each backend, or a table with that list as "backends" and the options below
+---@param backends lighty.Actions|lighty.options.action.balance.sqf.backends[]|lighty.options.action.balance.sqf an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@param ... any
 ---@return lighty.Action
 function action.balance.sqf(backends, ...) end
@@ -1885,7 +2173,7 @@ function action.balance.sqf(backends, ...) end
 --- ```lua
 --- actions = balance.least_time { proxy "10.0.0.1:8080", proxy "10.0.0.2:8080" }
 --- ```
----@param backends any an action, or a list with an action for each backend, or a table with that list as "backends" and the options below
+---@param backends lighty.Actions|lighty.options.action.balance.least_time.backends[]|lighty.options.action.balance.least_time an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@param ... any
 ---@return lighty.Action
 function action.balance.least_time(backends, ...) end
@@ -1899,7 +2187,7 @@ function action.balance.least_time(backends, ...) end
 --- actions = balance.hash("%{req.path}", { proxy "10.0.0.1:8080", proxy "10.0.0.2:8080" })
 --- ```
 ---@param key string what decides on the backend
----@param backends any an action, or a list with an action for each backend, or a table with that list as "backends" and the options below
+---@param backends lighty.Actions|lighty.options.action.balance.hash.backends[]|lighty.options.action.balance.hash an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@return lighty.Action
 function action.balance.hash(key, backends) end
 
@@ -1922,7 +2210,7 @@ action.lua = {}
 --- actions = lua.handler("handler.lua", { ttl = 300 }, { greeting = "hello" })
 --- ```
 ---@param file string
----@param options? any "ttl": seconds after which a changed file is loaded again; "sandbox": what the code of the file may do: "trusted", "handler" (the default) or "untrusted"; "root": the directory that an untrusted file is confined to; "allow": a list of names that the level refuses and this file may use
+---@param options? lighty.options.action.lua.handler
 ---@param args? any handed to the file as its second argument
 ---@return lighty.Action
 function action.lua.handler(file, options, args) end
@@ -1993,33 +2281,18 @@ setup = {}
 --- ```lua
 --- setup.listen { "127.0.0.1:8080", { address = "unix:/run/site.sock", mode = "0660" } }
 --- ```
----@param address any an address, a table, or a list of these; of a table its entries are
----  - `address`: the address
----  - `mode`: who may connect to a unix socket, in octal digits: "0660"; by default that is up to the umask
----  - `owner`: name or number of the user who owns it
----  - `group`: name or number of its group
+---@param address string|lighty.options.setup.listen an address, a table, or a list of these
 ---@param ... any
 function setup.listen(address, ...) end
 
 --- Sets what the server lets clients ask for, and how long it waits for them. It may be called again;
---- entries that a call does not name stay as they are. Connections that are open when a reload changes
+--- options that a call does not name stay as they are. Connections that are open when a reload changes
 --- the limits have the new ones from their next request on.
 ---
 --- ```lua
 --- setup.limits { body_bytes = 100 * 2^20, connections = 10000, connections_per_ip = 100, body_timeout = 30 }
 --- ```
----@param limits table its entries are
----  - `header_bytes`: length of a whole request head in bytes; beyond it the answer is 431. Over HTTP/2 each field counts 32 bytes more (RFC 9113, 10.5.1); far beyond the limit the connection ends (65536)
----  - `header_count`: number of header fields; beyond it the answer is 431 (100)
----  - `target_bytes`: length of the request target, path and query, in bytes; beyond it the answer is 414 (8192)
----  - `body_bytes`: length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already (10737418240)
----  - `body_rate`: bytes a second that a request body must have on average, not counting the first body_timeout, and time in which nobody reads; a slower one ends as if it had stopped (100)
----  - `connections`: number of connections at a time, over all listeners. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most (no limit)
----  - `connections_per_ip`: the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts (no limit)
----  - `header_timeout`: seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds (20)
----  - `body_timeout`: seconds for the next bytes of a request body while somebody reads it; then the answer is 408, or what the application makes of a broken upload (60)
----  - `write_timeout`: seconds without progress in sending an answer; then the connection is cut (60)
----  - `idle_timeout`: seconds that a connection waits for its next request; then it is closed. `keepalive.timeout` wins over it, for HTTP/1 (75)
+---@param limits lighty.options.setup.limits
 ---@param ... any
 function setup.limits(limits, ...) end
 
@@ -2345,19 +2618,7 @@ function setup.auth.debug(value) end
 --- ```lua
 --- setup.openssl { listen = { "0.0.0.0:443", "[::]:443" }, pemfile = "server.pem" }
 --- ```
----@param options table its entries are
----  - `listen`: an address, a table or a list of these, as for the setup `listen`; may be given several times
----  - `pemfile`: a file with certificate, intermediate certificates and key, or `{ cert = …, key = … }`; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
----  - `ca-file`: a file with intermediate certificates, for certificates that come without theirs
----  - `ciphers`: cipher suites of TLS 1.2 in OpenSSL's notation, of those that crypto/tls has; those of TLS 1.3 are fixed, and the order is crypto/tls's
----  - `dh-params`: accepted without an effect: crypto/tls has no key exchange with such parameters
----  - `ecdh-curve`: the one curve for the key exchange: prime256v1, secp384r1, secp521r1 or X25519
----  - `options`: a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect
----  - `verify`: whether clients are asked for a certificate; one that is given must be good (default: false)
----  - `verify-any`: whether any certificate will do, also self-signed ones, so that only scripts and applications look at it (default: false)
----  - `verify-depth`: how many intermediate certificates a client's may have (default: 1)
----  - `verify-require`: whether a client must give a certificate (default: false)
----  - `client-ca-file`: a file with the CA certificates that clients' certificates are verified with
+---@param options string[]|lighty.options.setup.openssl
 ---@param ... any
 function setup.openssl(options, ...) end
 
@@ -2366,23 +2627,14 @@ function setup.openssl(options, ...) end
 --- ```lua
 --- setup.gnutls { listen = { "0.0.0.0:443", "[::]:443" }, pemfile = { cert = "server.pem", key = "server.pem" } }
 --- ```
----@param options table its entries are
----  - `listen`: an address, a table or a list of these, as for the setup `listen`; may be given several times
----  - `pemfile`: a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or `{ cert = …, key = …, ocsp = … }`; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
----  - `pin`: not to be had: write keys without a password
----  - `priority`: a GnuTLS priority string: NORMAL, PFS, PERFORMANCE, SECURE or SECURE128, and which versions are spoken (-VERS-TLS1.2); what crypto/tls cannot leave out is an error
----  - `dh-params`: accepted without an effect: crypto/tls has no key exchange with such parameters
----  - `protect-against-beast`: accepted without an effect: TLS 1.2 and later do not need it
----  - `session-db-size`: accepted without an effect: sessions are resumed with tickets, for which the server stores nothing
----  - `sni-backend`: the name of fetch.files_static: its files are for the server names that their star stands for, before all pemfile
----  - `sni-fallback-pemfile`: as pemfile, for clients that name an unknown host
+---@param options lighty.options.setup.gnutls
 ---@param ... any
 function setup.gnutls(options, ...) end
 
 ---@class lighty.setup.fetch
 setup.fetch = {}
 
---- Names files by what a star in their path stands for, for sni-backend. New files are found as changed
+--- Names files by what a star in their path stands for, for sni_backend. New files are found as changed
 --- ones are.
 ---
 --- ```lua
@@ -2565,7 +2817,7 @@ function setup.lua.states(count) end
 --- setup.lua.sandbox("handler", { allow = { "io.popen" } })
 --- ```
 ---@param level string
----@param options? any "allow": a list of names that the level refuses and this script may use
+---@param options? lighty.options.setup.lua.sandbox
 function setup.lua.sandbox(level, options) end
 
 -- the same names without action and setup before them
@@ -2608,7 +2860,7 @@ map_cidr = action.map_cidr
 memcached = action.memcached
 mime_types = action.mime_types
 module_load = setup.module_load
----@type lighty.action.openssl|fun(options: table, ...: any)
+---@type lighty.action.openssl|fun(options: string[]|lighty.options.setup.openssl, ...: any)
 openssl = nil
 pathinfo = action.pathinfo
 ---@type lighty.action.progress|lighty.setup.progress

@@ -21,15 +21,23 @@ var luaTypes = map[runtime.ParamType]string{
 func annotationType(types string) string {
 	parts := strings.Split(types, "|")
 	for i, part := range parts {
-		switch part {
-		case "string", "number", "integer", "boolean", "table", "function", "any", "nil":
+		base, list := strings.CutSuffix(part, "[]")
+		switch base {
+		case "string", "number", "integer", "boolean", "table", "table<string, string>", "function", "any", "nil":
+			continue
 		case "action":
-			parts[i] = "lighty.Action"
+			base = "lighty.Action"
+		case "actions":
+			base = "lighty.Actions"
 		case "": // of "...": any number of anything
-			parts[i] = "any"
+			base = "any"
 		default:
-			parts[i] = className(part)
+			base = className(base)
 		}
+		if list {
+			base += "[]"
+		}
+		parts[i] = base
 	}
 	return strings.Join(parts, "|")
 }
@@ -46,6 +54,11 @@ func (r *Reference) Annotations() string {
 	for _, e := range r.all {
 		if e.Kind == Object {
 			a.object(e)
+		}
+	}
+	for _, e := range r.all {
+		if e.Kind == Setup || e.Kind == Action {
+			a.tables(e.Kind, e.Name, e.Params)
 		}
 	}
 	a.calls(r)
@@ -173,6 +186,48 @@ func (a *annotations) object(o *Entry) {
 		}
 	}
 }
+
+// tables writes a class for each table of options that a call takes.
+func (a *annotations) tables(kind Kind, call string, params []Param) {
+	for _, p := range params {
+		if len(p.Options) > 0 {
+			a.table(tableClass(kind, call), p.Options)
+		}
+	}
+}
+
+// table writes the class of a table of options, and before it those of the tables in it.
+func (a *annotations) table(class string, options []runtime.TableOption) {
+	for _, o := range options {
+		if len(o.Options) > 0 {
+			a.table(class+"."+o.Name, o.Options)
+		}
+	}
+	a.printf("---@class %s\n", class)
+	for _, o := range options {
+		doc := o.Doc
+		if o.Default != "" {
+			doc += " (default: " + o.Default + ")"
+		}
+		// optional also where it is required: many calls take other things than the table
+		a.printf("---@field %s? %s %s\n", o.Name, optionType(class, o), doc)
+	}
+	a.printf("\n")
+}
+
+// optionType is the type of an option in a table of the class.
+func optionType(class string, o runtime.TableOption) string {
+	types := annotationType(o.Type)
+	if len(o.Options) > 0 {
+		types = strings.ReplaceAll(types, "table", class+"."+o.Name)
+	}
+	return types
+}
+
+// tableClass is the class of the options of a call: lighty.options.action.fastcgi.
+func tableClass(kind Kind, call string) string { return optionsClass + string(kind) + "." + call }
+
+const optionsClass = "lighty.options."
 
 // returns are the types of the results of a method.
 func (e *Entry) returns() []string {

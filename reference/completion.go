@@ -28,8 +28,18 @@ type Completion struct {
 
 // CompletionParam is a parameter as [Completion] describes it.
 type CompletionParam struct {
-	Name string `json:"name"`
+	Name string `json:"name"` // of an option with its default: "read_timeout = 60"
 	Doc  string `json:"doc"`
+	// Options are those of the table that it takes.
+	Options []CompletionParam `json:"options,omitempty"`
+}
+
+func completionOptions(options []runtime.TableOption) []CompletionParam {
+	var out []CompletionParam
+	for _, o := range options {
+		out = append(out, CompletionParam{optionHead(o), optionDoc(o), completionOptions(o.Options)})
+	}
+	return out
 }
 
 // Completions returns all names for completion and hover texts in editors. Names that are
@@ -41,8 +51,8 @@ func (r *Reference) Completions() []Completion {
 			c := Completion{Scope: scope, Name: e.Name, Kind: e.Kind, Title: e.signature(), Doc: e.explanation(), Example: e.Example,
 				Snippet: e.snippet(), Keyed: e.keyed}
 			for _, p := range e.Params {
-				if p.Doc != "" {
-					c.Params = append(c.Params, CompletionParam{p.Name, p.describe()})
+				if p.Doc != "" || len(p.Options) > 0 {
+					c.Params = append(c.Params, CompletionParam{p.Name, p.describe(), completionOptions(p.Options)})
 				}
 			}
 			switch {
@@ -131,6 +141,9 @@ func (p Param) snippet() string {
 	case "string":
 		return `"${` + name + `}"`
 	case "table", "lighty.Actions":
+		return "{ ${" + name + "} }"
+	}
+	if strings.HasPrefix(kind, optionsClass) {
 		return "{ ${" + name + "} }"
 	}
 	return "${" + name + "}"

@@ -54,6 +54,7 @@ type Param struct {
 	Type     string // "a string or a list of strings"; of a method as in Lua: "string|nil"
 	Optional bool
 	Doc      string
+	Options  []runtime.TableOption // of the table that it takes
 
 	lua    string // its type in annotations
 	spread bool   // its entries may be given as arguments: docroot("/a", "/b")
@@ -107,6 +108,7 @@ func conditions() *Entry {
 func describe(m *runtime.Module) *Entry {
 	e := &Entry{Kind: Module, Name: m.Name, Doc: m.Doc}
 	add := func(kind Kind, name, doc, noEffect, example string, params []Param) {
+		nameTables(kind, name, params)
 		if noEffect != "" { // the log says the same when the name is used
 			doc += " Accepted without an effect: " + noEffect + "."
 		}
@@ -130,10 +132,28 @@ func describe(m *runtime.Module) *Entry {
 func describeParams(params []runtime.Param) []Param {
 	var out []Param
 	for _, p := range params {
-		out = append(out, Param{Name: p.Name, Type: p.Type.String(), Optional: p.Optional, Doc: p.Doc,
+		out = append(out, Param{Name: p.Name, Type: p.Type.String(), Optional: p.Optional, Doc: p.Doc, Options: p.Options,
 			lua: luaTypes[p.Type], spread: len(params) == 1 && p.TakesWhole()})
 	}
 	return out
+}
+
+// nameTables has parameters that take tables of options be of their classes. Where an option has
+// the name of the parameter, its value may stand in place of the table: fastcgi "unix:/path".
+func nameTables(kind Kind, call string, params []Param) {
+	for i := range params {
+		p := &params[i]
+		if len(p.Options) == 0 {
+			continue
+		}
+		class := tableClass(kind, call)
+		p.lua = class
+		for _, o := range p.Options {
+			if o.Name == p.Name {
+				p.lua = optionType(class, o) + "|" + class
+			}
+		}
+	}
 }
 
 func describeObject(o *runtime.Object) *Entry {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"luaserve/runtime"
 )
 
 // Printer prints entries as text.
@@ -80,6 +82,14 @@ func (p Printer) params(b *strings.Builder, e *Entry) {
 	b.WriteString("\n")
 	for _, param := range e.Params {
 		fmt.Fprintln(b, p.hang(fmt.Sprintf("  %s: ", param.Name), 6, param.describe()))
+		p.options(b, param.Options, 6)
+	}
+}
+
+func (p Printer) options(b *strings.Builder, options []runtime.TableOption, indent int) {
+	for _, o := range options {
+		fmt.Fprintln(b, p.hang(strings.Repeat(" ", indent)+optionHead(o)+": ", indent+4, optionDoc(o)))
+		p.options(b, o.Options, indent+4)
 	}
 }
 

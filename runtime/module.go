@@ -102,6 +102,17 @@ type Param struct {
 	Type     ParamType
 	Optional bool
 	Doc      string
+	Options  []TableOption // of the table that it takes
+}
+
+// TableOption is a named value in a table that a parameter takes: read_timeout in fastcgi { … }.
+type TableOption struct {
+	Name     string
+	Type     string // as [Field] has it: "string", "number", "string[]"
+	Doc      string
+	Required bool
+	Default  string        // as a script writes it; "" when there is none
+	Options  []TableOption // of the table that it takes
 }
 
 // Args are the checked arguments of one call, by the position of their parameter.

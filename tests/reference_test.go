@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"luaserve/bindings"
 	"luaserve/reference"
+	"luaserve/runtime"
 	"luaserve/scripts"
 )
 
@@ -125,5 +127,68 @@ func checkExample(t *testing.T, name, example string) {
 	}
 	if err := loadExample(t, example); err != nil {
 		t.Errorf("the example of %s does not load: %v\n%s", name, err, example)
+	}
+}
+
+// TestEveryTableOfOptions holds what is described of options against what the calls take: each
+// name, with its default if it has one, and no other name.
+func TestEveryTableOfOptions(t *testing.T) {
+	exampleFiles(t)
+	tables := 0
+	check := func(kind, name string, params []runtime.Param) {
+		call := kind + name + "("
+		for _, p := range params {
+			if len(p.Options) > 0 {
+				tables++
+				checkOptions(t, call, ")", p.Options)
+			}
+			call += `"handler", ` // a path, a file, or a level
+		}
+	}
+	for _, m := range bindings.Modules() {
+		for _, s := range m.Setups {
+			check("setup.", s.Name, s.Params)
+		}
+		for _, a := range m.Actions {
+			check("actions = action.", a.Name, a.Params)
+		}
+	}
+	if tables < 20 {
+		t.Errorf("%d calls take tables of options", tables)
+	}
+}
+
+// checkOptions tries the options of a table that stands between before and after.
+func checkOptions(t *testing.T, before, after string, options []runtime.TableOption) {
+	t.Helper()
+	try := func(name, value string) string {
+		if err := loadExample(t, fmt.Sprintf("%s{ %s = %s }%s", before, name, value, after)); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	if got := try("nothing", "1"); !strings.Contains(got, `unknown option "nothing"`) {
+		t.Errorf("%s{ nothing = 1 }%s: got %q", before, after, got)
+	}
+	for _, o := range options {
+		if o.Doc == "" || o.Type == "" || strings.Contains(o.Name, "-") {
+			t.Errorf("%s: the option %s needs words joined by _, a type and a description", before, o.Name)
+		}
+		for _, name := range []string{o.Name, `["` + strings.ReplaceAll(o.Name, "_", "-") + `"]`} {
+			if o.Default == "" {
+				continue
+			}
+			// others may be missing
+			if got := try(name, o.Default); strings.Contains(got, o.Name+": ") || strings.Contains(got, "unknown") {
+				t.Errorf("%s{ %s = %s }%s: %s", before, name, o.Default, after, got)
+			}
+		}
+		if len(o.Options) > 0 {
+			open, end := "", ""
+			if strings.Contains(o.Type, "table[]") {
+				open, end = "{ ", " }"
+			}
+			checkOptions(t, before+"{ "+o.Name+" = "+open, end+" }"+after, o.Options)
+		}
 	}
 }

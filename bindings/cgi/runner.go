@@ -31,6 +31,16 @@ type Config struct {
 	MaxStderrBytes int64
 }
 
+// WithDefaults returns c with the defaults in place of what is 0.
+func (c Config) WithDefaults() Config {
+	orDefault(&c.Timeout, 60*time.Second)
+	orDefault(&c.Grace, 5*time.Second)
+	orDefault(&c.MaxProcesses, 64)
+	orDefault(&c.MaxHeadBytes, 64<<10)
+	orDefault(&c.MaxStderrBytes, 64<<10)
+	return c
+}
+
 func orDefault[T int | int64 | time.Duration](v *T, value T) {
 	if *v == 0 {
 		*v = value
@@ -51,11 +61,7 @@ type Runner struct {
 // NewRunner returns a runner with these limits. Descriptors that this process has inherited from
 // its own parent are marked so that no program inherits them.
 func NewRunner(config Config) *Runner {
-	orDefault(&config.Timeout, 60*time.Second)
-	orDefault(&config.Grace, 5*time.Second)
-	orDefault(&config.MaxProcesses, 64)
-	orDefault(&config.MaxHeadBytes, 64<<10)
-	orDefault(&config.MaxStderrBytes, 64<<10)
+	config = config.WithDefaults()
 	keepInherited()
 	return &Runner{config: config, places: config.MaxProcesses, running: map[*process]bool{}}
 }

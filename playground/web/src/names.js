@@ -107,13 +107,20 @@ function option(name, prefix) {
   return snippetCompletion(name.snippet.slice(prefix.length), completion);
 }
 
+// list returns what parameters are, and below each the options of the table that it takes.
+function list(params) {
+  return make("dl", {}, ...params.flatMap((p) => {
+    const doc = make("dd", {}, p.doc);
+    if (p.options) doc.append(list(p.options));
+    return [make("dt", {}, p.name), doc];
+  }));
+}
+
 // describe returns the text about a name, for a tooltip.
 export function describe(name) {
   const box = make("div", { className: "doc" }, make("p", { className: "title" }, make("code", {}, name.title), " ", make("span", {}, name.kind)));
   box.append(make("p", {}, name.doc));
-  if (name.params) {
-    box.append(make("dl", {}, ...name.params.flatMap((p) => [make("dt", {}, p.name), make("dd", {}, p.doc.split("\n")[0])])));
-  }
+  if (name.params) box.append(list(name.params));
   if (name.example) box.append(make("pre", {}, name.example));
   return box;
 }
