@@ -24,7 +24,7 @@ func deflateModule() *runtime.Module {
 				`Left alone are: answers that are encoded already, parts of a file, status 1xx, 204, 205, 206 and 304, "Cache-Control: no-transform", more than one ETag, what is too small or of the wrong type. ` +
 				"Otherwise the answer gets Vary, and when it is compressed Content-Encoding and a weak ETag. What a slow backend sends is passed on at once. " +
 				"A request that nobody has answered yet is left alone as well, where lighttpd2 answers with 500.",
-			Example: `actions = { docroot "/var/www", static(), deflate { encodings = "br,gzip", ["compression-level"] = 6, ["mime-types"] = { "text/*", "application/json" } } }`,
+			Example: `actions = { docroot "/var/www", static(), deflate { encodings = "br,gzip", compression_level = 6, mime_types = { "text/*", "application/json" } } }`,
 			Params: []runtime.Param{{Name: "options", Type: runtime.TPairs, Optional: true,
 				Options: describeOptions(deflateOptions, newDeflateSetup())}},
 		}},

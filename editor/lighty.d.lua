@@ -1599,7 +1599,7 @@ function action.rewrite_raw(rules, ...) end
 --- where lighttpd2 answers with 500.
 ---
 --- ```lua
---- actions = { docroot "/var/www", static(), deflate { encodings = "br,gzip", ["compression-level"] = 6, ["mime-types"] = { "text/*", "application/json" } } }
+--- actions = { docroot "/var/www", static(), deflate { encodings = "br,gzip", compression_level = 6, mime_types = { "text/*", "application/json" } } }
 --- ```
 ---@class lighty.action.deflate
 ---@overload fun(options?: lighty.options.action.deflate, ...: any): lighty.Action

@@ -43,6 +43,9 @@ func TestPage(t *testing.T) {
 			{"when(request.pat", "path", `  when(request.path)`},
 			{"when(request.path:pre", "prefix", `  when(request.path:prefix "value")`},
 			{"function(vr) vr.req.ur", "uri", `  function(vr) vr.req.uri`},
+			{"fastcgi { read_", "read_timeout", `  fastcgi { read_timeout = }`},
+			{"balance.rr { check = { int", "interval", `  balance.rr { check = { interval = }}`},
+			{"userdir('x', { ex", "exclude", `  userdir('x', { exclude = })`},
 			{"function(vr) vr:handle_d", "handle_direct", `  function(vr) vr:handle_direct()`},
 		} {
 			b.put(2, "  ")

@@ -3,6 +3,7 @@
 
 import { snippetCompletion } from "@codemirror/autocomplete";
 import { make } from "./dom.js";
+import { optionName, optionsAt } from "./tables.js";
 
 const keywords = ["and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in",
   "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"];
@@ -61,6 +62,8 @@ export class Names {
     const dot = at.name.lastIndexOf(".") + 1; // header.add is completed as a whole
     const options = offered.map((n) => option(n, at.name.slice(0, dot))).filter(Boolean);
     if (at.scope === "" && !dot) {
+      const before = context.state.sliceDoc(Math.max(0, context.pos - 4000), context.pos);
+      options.push(...optionsAt(before, (name) => this.lookup(name) ?? this.lookup("setup." + name)).map(tableOption));
       options.push(...["setup", "action"].map((label) => ({ label, type: "namespace" })));
       options.push(...keywords.map((label) => ({ label, type: "keyword", boost: -50 })));
       options.push(...locals(context.state.doc.toString(), context.pos).map((label) => ({ label, type: "variable", boost: 5 })));
@@ -105,6 +108,13 @@ function option(name, prefix) {
     info: () => describe(name),
   };
   return snippetCompletion(name.snippet.slice(prefix.length), completion);
+}
+
+// tableOption is a completion of an option in a table.
+function tableOption(o) {
+  const name = optionName(o);
+  return { label: name, detail: o.name.slice(name.length + 3) || "option", type: "property", boost: 20, apply: name + " = ",
+    info: () => make("div", { className: "doc" }, make("p", {}, o.doc), o.options ? list(o.options) : "") };
 }
 
 // list returns what parameters are, and below each the options of the table that it takes.
