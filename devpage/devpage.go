@@ -104,6 +104,14 @@ func describe(vr *runtime.VRequest, status int, err error) *report {
 		r.Message = ae.Err.Error()
 		r.show(&scripts, ae.Node.Pos)
 	}
+	if le, ok := errors.AsType[*runtime.LoadError](err); ok {
+		r.Title, r.Message = "The script does not load", le.Msg
+		if !r.show(&scripts, le.Pos) {
+			r.Message = le.Error()
+		}
+		r.addCalls(&scripts, le.Traceback)
+		return r
+	}
 	le, ok := errors.AsType[*runtime.LuaError](err)
 	if !ok {
 		return r
@@ -115,7 +123,13 @@ func describe(vr *runtime.VRequest, status int, err error) *report {
 			r.Message = le.Msg[len(m[0]):]
 		}
 	}
-	for text := range strings.SplitSeq(le.Traceback, "\n") {
+	r.addCalls(&scripts, le.Traceback)
+	return r
+}
+
+// addCalls reads a traceback.
+func (r *report) addCalls(scripts *sources, traceback string) {
+	for text := range strings.SplitSeq(traceback, "\n") {
 		text = strings.TrimSpace(text)
 		if text == "" || text == "stack traceback:" || text == "[G]: ?" {
 			continue
@@ -127,7 +141,6 @@ func describe(vr *runtime.VRequest, status int, err error) *report {
 		}
 		r.Calls = append(r.Calls, c)
 	}
-	return r
 }
 
 // show shows the lines around a place of a script.

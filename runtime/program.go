@@ -112,7 +112,8 @@ type Program struct {
 	overlay    string
 	oneByOne   bool // no indexes: what tests compare the others with
 	errorPage  func(vr *VRequest, status int, err error) (contentType, body string)
-	inspection *inspection // nil unless somebody wants to look at the arguments
+	outdated   atomic.Pointer[error] // see Outdate
+	inspection *inspection           // nil unless somebody wants to look at the arguments
 
 	filesMu sync.Mutex
 	files   []string // the scripts that were read
@@ -328,6 +329,11 @@ func (p *Program) Limits() Limits { return p.limits }
 
 // Proxying returns whom the script trusts with PROXY headers.
 func (p *Program) Proxying() Proxying { return p.proxying }
+
+// Outdate has every request from now on fail with err, why a newer script could not take the place
+// of this one, before any action runs. It is for development, where nobody should look at the
+// answers of a script that is not the one in the editor. It is safe for concurrent use.
+func (p *Program) Outdate(err error) { p.outdated.Store(&err) }
 
 // States returns how many Lua states the script's own heap has, 0 when its pipeline calls
 // no Lua, and the place in the script that forced a single one, if something did.

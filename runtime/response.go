@@ -27,6 +27,9 @@ func (p *Program) handle(ex Exchange, trace *Trace) *Reply {
 		vr.trace = trace
 	}
 	p.observers.begin(vr)
+	if outdated := p.outdated.Load(); outdated != nil && err == nil {
+		err = *outdated
+	}
 	if err == nil {
 		if pauser, ok := ex.(Pauser); ok && trace == nil && pauser.CanPause() {
 			vr.mayPauseIn = p.root

@@ -14,6 +14,7 @@ type site interface {
 	Proxying() runtime.Proxying
 	Limits() runtime.Limits
 	Start() // it takes over
+	Outdate(error)
 	Close() error
 }
 

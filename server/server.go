@@ -35,6 +35,9 @@ type Config struct {
 	Sockets []*os.File
 	// Load makes a program of the script: at the start and at each [Server.Reload].
 	Load func(path string) (*runtime.Program, error)
+	// ShowReloadErrors has requests fail with the error of a reload that has failed, until one
+	// succeeds: for development, see [runtime.Program.Outdate].
+	ShowReloadErrors bool
 	// Log takes what the server has to say; nil means slog.Default().
 	Log *slog.Logger
 	// DrainTimeout is how long the requests that are on their way may take at the end;
@@ -190,10 +193,16 @@ func (s *Server) Reload() error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	next, err := s.load(s.cfg.Site)
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.install(next)
 	}
-	return s.install(next)
+	if err != nil && s.cfg.ShowReloadErrors {
+		if g := s.acquire(); g != nil {
+			g.site.Outdate(err)
+			g.release()
+		}
+	}
+	return err
 }
 
 // install puts a site in the place of the one before, with its listeners, or closes it

@@ -93,7 +93,8 @@ func (f *fakeSite) Refuse(_ runtime.Exchange, status int) *runtime.Reply {
 	return runtime.NewErrorReply(status)
 }
 
-func (f *fakeSite) Start() { f.started.Store(true) }
+func (f *fakeSite) Start()        { f.started.Store(true) }
+func (f *fakeSite) Outdate(error) {}
 
 func (f *fakeSite) Close() error {
 	if f.closed.Swap(true) || f.running.Load() > 0 {

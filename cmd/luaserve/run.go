@@ -10,7 +10,8 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Serve a script until SIGTERM or SIGINT; requests that are on their way end first.
 
 SIGHUP loads the script again. When that fails, the error is logged and the script
-that was loaded before goes on. With --watch the same happens when a file of the site
+that was loaded before goes on; with --dev requests are answered with the error
+until a script loads. With --watch the same happens when a file of the site
 changes: the script, a plugin, or a handler that was used.
 
 systemd is told of all that (Type=notify-reload), and may open the sockets

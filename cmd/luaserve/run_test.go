@@ -217,3 +217,33 @@ func TestRunDev(t *testing.T) {
 		p.end(syscall.SIGTERM)
 	}
 }
+
+// With --dev nobody looks at the answers of a script that is not the one in the editor.
+func TestRunDevShowsFailedReload(t *testing.T) {
+	for _, dev := range []bool{true, false} {
+		dir := t.TempDir()
+		script := writeFile(t, dir, "site.lua", "setup.listen '127.0.0.1:0'\nactions = respond 'one'")
+		args := []string{"run", script}
+		if dev {
+			args = append(args, "--dev")
+		}
+		p := start(t, nil, args...)
+		writeFile(t, dir, "site.lua", "setup.listen '127.0.0.1:0'\nactions = respnd 'two'")
+		p.signal(syscall.SIGHUP)
+		p.waitForLog("the script was not reloaded")
+		got := do(t, "GET", p.url, "")
+		if want := "The script does not load: unknown action \"respnd\"; did you mean \"respond\"?\n\n" + script + ":2\n"; dev && (got.StatusCode != 500 || !strings.HasPrefix(got.body, want)) {
+			t.Errorf("--dev: %d %s", got.StatusCode, got.body)
+		}
+		if !dev && got.body != "one" {
+			t.Errorf("got %d %s", got.StatusCode, got.body)
+		}
+		writeFile(t, dir, "site.lua", "setup.listen '127.0.0.1:0'\nactions = respond 'three'")
+		p.signal(syscall.SIGHUP)
+		p.waitForLog("the script was reloaded")
+		if got := do(t, "GET", p.url, ""); got.body != "three" {
+			t.Errorf("dev %t: got %d %s", dev, got.StatusCode, got.body)
+		}
+		p.end(syscall.SIGTERM)
+	}
+}

@@ -54,7 +54,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		log.Warn("--dev: a request that fails shows parts of the script to its client")
 	}
 	s, err := server.New(server.Config{
-		Site: o.site, Listen: o.listen, Sockets: activation.Files(true), Load: loader.load, Log: log,
+		Site: o.site, Listen: o.listen, Sockets: activation.Files(true), Load: loader.load, Log: log, ShowReloadErrors: o.dev,
 	})
 	if err != nil {
 		return err
@@ -88,9 +88,13 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		}
 	}
 	notify(log, daemon.SdNotifyReady)
+	meanwhile := "the old one goes on"
+	if o.dev {
+		meanwhile = "requests are answered with the error"
+	}
 	told := make(chan struct{})
 	go func() {
-		reloadOn(ctx, hangup, changes, s, log)
+		reloadOn(ctx, hangup, changes, s, log, meanwhile)
 		notify(log, daemon.SdNotifyStopping) // by the one who tells of reloads, so nothing comes behind it
 		close(told)
 	}()
@@ -103,8 +107,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	return err
 }
 
-// reloadOn loads the script again at each signal and change, until ctx is done.
-func reloadOn(ctx context.Context, hangup <-chan os.Signal, changes <-chan struct{}, s *server.Server, log *slog.Logger) {
+// reloadOn loads the script again at each signal and change, until ctx is done. Behind a failure
+// the log says what is done meanwhile.
+func reloadOn(ctx context.Context, hangup <-chan os.Signal, changes <-chan struct{}, s *server.Server, log *slog.Logger, meanwhile string) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -114,7 +119,7 @@ func reloadOn(ctx context.Context, hangup <-chan os.Signal, changes <-chan struc
 		}
 		notify(log, reloading())
 		if err := s.Reload(); err != nil {
-			log.Error("the script was not reloaded; the old one goes on", "error", err)
+			log.Error("the script was not reloaded; "+meanwhile, "error", err)
 		} else {
 			log.Info("the script was reloaded")
 		}
