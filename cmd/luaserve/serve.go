@@ -88,13 +88,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		}
 	}
 	notify(log, daemon.SdNotifyReady)
-	meanwhile := "the old one goes on"
-	if o.dev {
-		meanwhile = "requests are answered with the error"
-	}
 	told := make(chan struct{})
 	go func() {
-		reloadOn(ctx, hangup, changes, s, log, meanwhile)
+		(&reloader{s, log, hangup, changes, o.dev}).run(ctx)
 		notify(log, daemon.SdNotifyStopping) // by the one who tells of reloads, so nothing comes behind it
 		close(told)
 	}()
@@ -107,22 +103,33 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	return err
 }
 
-// reloadOn loads the script again at each signal and change, until ctx is done. Behind a failure
-// the log says what is done meanwhile.
-func reloadOn(ctx context.Context, hangup <-chan os.Signal, changes <-chan struct{}, s *server.Server, log *slog.Logger, meanwhile string) {
+// reloader loads the script again.
+type reloader struct {
+	server  *server.Server
+	log     *slog.Logger
+	hangup  <-chan os.Signal
+	changes <-chan struct{} // of files, nil when they are not watched
+	dev     bool
+}
+
+// run does that at each signal and change, until ctx is done.
+func (r *reloader) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangup:
-		case <-changes:
+		case <-r.hangup:
+		case <-r.changes:
 		}
-		notify(log, reloading())
-		if err := s.Reload(); err != nil {
-			log.Error("the script was not reloaded; "+meanwhile, "error", err)
-		} else {
-			log.Info("the script was reloaded")
+		notify(r.log, reloading())
+		switch err := r.server.Reload(); {
+		case err == nil:
+			r.log.Info("the script was reloaded")
+		case r.dev:
+			r.log.Error("the script was not reloaded; requests are answered with the error", "error", err)
+		default:
+			r.log.Error("the script was not reloaded; the old one goes on", "error", err)
 		}
-		notify(log, daemon.SdNotifyReady)
+		notify(r.log, daemon.SdNotifyReady)
 	}
 }
