@@ -168,7 +168,7 @@ func (b *Builder) newAction(L *lua.LState, name string, given []Value) (*Node, e
 			if b.inspecting() {
 				b.noteAction(node, args.named())
 			}
-			b.sayNoEffect("action "+name, def.NoEffect)
+			b.sayNoEffect("action ", name, def.NoEffect)
 			b.noteChain(node)
 		}
 	} else if index, ok := reg.options[name]; ok {
@@ -207,7 +207,7 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 		if err := def.Run(b, args); err != nil {
 			return err
 		}
-		b.sayNoEffect("setup "+name, def.NoEffect)
+		b.sayNoEffect("setup ", name, def.NoEffect)
 		b.noteSetup(name, args.named())
 		return nil
 	}
@@ -233,10 +233,11 @@ func (b *Builder) runSetup(L *lua.LState, name string, given []Value) error {
 type noEffectKey string
 
 // sayNoEffect tells once a program that a name was accepted and does nothing, and why.
-func (b *Builder) sayNoEffect(what, reason string) {
+func (b *Builder) sayNoEffect(kind, name, reason string) {
 	if reason == "" {
 		return
 	}
+	what := kind + name
 	b.Shared(noEffectKey(what), func() any {
 		b.Log().Info(what+" has no effect here: "+reason, "pos", b.Pos().String())
 		return true
@@ -245,7 +246,7 @@ func (b *Builder) sayNoEffect(what, reason string) {
 
 // optionValue checks the value of an option; without one it is the built-in default.
 func (b *Builder) optionValue(o *Option, given []Value) (any, error) {
-	b.sayNoEffect("option "+o.Name, o.NoEffect)
+	b.sayNoEffect("option ", o.Name, o.NoEffect)
 	if len(given) == 0 {
 		return o.Default, nil
 	}

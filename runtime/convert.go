@@ -59,6 +59,9 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 	if cause := b.st.dog.expired(); cause != nil {
 		return Value{}, cause
 	}
+	if v, ok := b.actionList(t); ok {
+		return v, nil
+	}
 	out := Value{kind: KindList}
 	var first error
 	fail := func(err error) {
@@ -106,6 +109,37 @@ func (b *Builder) tableValue(t *lua.LTable) (Value, error) {
 	return out, nil
 }
 
+// actionList makes the value of a table that holds nothing but actions, which most of a large
+// configuration consists of.
+func (b *Builder) actionList(t *lua.LTable) (Value, bool) {
+	n := t.Len()
+	if n < 2 {
+		return Value{}, false
+	}
+	l := make(List, n)
+	for i := range l {
+		ud, ok := t.RawGetInt(i + 1).(*lua.LUserData)
+		if !ok {
+			return Value{}, false
+		}
+		if l[i], ok = ud.Value.(*Node); !ok {
+			return Value{}, false
+		}
+	}
+	if k, _ := t.Next(lua.LNumber(n)); k != lua.LNil {
+		return Value{}, false
+	}
+	return Value{kind: KindList, action: b.listAction(l)}, true
+}
+
+// listAction makes one action of at least two.
+func (b *Builder) listAction(l List) *Node {
+	if b.mayIndex() {
+		return listNode(newList(l))
+	}
+	return listNode(l)
+}
+
 // list makes the value of a list that has no holes.
 func (b *Builder) list(items []Value) (Value, error) {
 	for i, item := range items {
@@ -132,12 +166,7 @@ func (b *Builder) listValue(items []Value) Value {
 	if len(items) < 2 || !v.isAction() {
 		return v
 	}
-	l := v.actions()
-	if b.mayIndex() {
-		v.action = listNode(newList(l))
-	} else {
-		v.action = listNode(l)
-	}
+	v.action = b.listAction(v.actions())
 	if !slices.ContainsFunc(items, func(item Value) bool { return item.kind == KindList }) {
 		v.list = nil // can be made again
 	}
