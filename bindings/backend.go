@@ -14,7 +14,7 @@ import (
 
 // backendParam is the one argument of the actions that hand requests to a backend.
 func backendParam(options []option[backendOptions]) []runtime.Param {
-	return []runtime.Param{{Name: "socket", Type: runtime.TExact, Options: describeOptions(options, newBackendOptions()),
+	return []runtime.Param{{Name: "socket", Type: runtime.TExact, Instead: "string", Options: describeOptions(options, newBackendOptions()),
 		Doc: `"unix:/path" or "host:port", or a table of options`}}
 }
 
@@ -37,11 +37,11 @@ const longestTimeout = 24 * time.Hour
 var commonBackendOptions = []option[backendOptions]{
 	needed(stringOption("socket", `"unix:/path" or "host:port"`, func(o *backendOptions) *string { return &o.socket })),
 	secondsOption("connect_timeout", "seconds that connecting may take", func(o *backendOptions) *time.Duration { return &o.ConnectTimeout }, time.Millisecond, longestTimeout),
-	secondsOption("send_timeout", "seconds in which it must take the next bytes", func(o *backendOptions) *time.Duration { return &o.SendTimeout }, time.Millisecond, longestTimeout),
-	secondsOption("read_timeout", "seconds in which it must give the next bytes", func(o *backendOptions) *time.Duration { return &o.ReadTimeout }, time.Millisecond, longestTimeout),
+	secondsOption("send_timeout", "seconds in which the backend must take the next bytes", func(o *backendOptions) *time.Duration { return &o.SendTimeout }, time.Millisecond, longestTimeout),
+	secondsOption("read_timeout", "seconds in which the backend must give the next bytes", func(o *backendOptions) *time.Duration { return &o.ReadTimeout }, time.Millisecond, longestTimeout),
 	boolOption("keep_alive", "whether connections are kept for later requests", func(o *backendOptions) *bool { return &o.keepAlive }),
-	numberOption("idle_connections", "how many are kept open", func(o *backendOptions) *int { return &o.MaxIdle }, 0, 100_000),
-	secondsOption("idle_time", "for how many seconds", func(o *backendOptions) *time.Duration { return &o.IdleTime }, time.Millisecond, longestTimeout),
+	numberOption("idle_connections", "how many connections are kept open", func(o *backendOptions) *int { return &o.MaxIdle }, 0, 100_000),
+	secondsOption("idle_time", "seconds that a connection is kept open without a request", func(o *backendOptions) *time.Duration { return &o.IdleTime }, time.Millisecond, longestTimeout),
 	numberOption("max_head_bytes", "limit of a response head", func(o *backendOptions) *int { return &o.MaxHeadBytes }, 1<<10, 16<<20),
 }
 

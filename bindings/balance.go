@@ -12,8 +12,8 @@ import (
 
 func balanceModule() *runtime.Module {
 	backends := runtime.Param{Name: "backends", Type: runtime.TExact,
-		Options: describeOptions(balanceTable, newBalanceOptions()),
-		Doc:     `an action, or a list with an action for each backend, or a table with that list as "backends" and other options`}
+		Instead: "actions|table[]", Options: describeOptions(balanceTable, newBalanceOptions()),
+		Doc: `an action, or a list with an action for each backend, or a table with that list as "backends" and other options`}
 	key := runtime.Param{Name: "key", Type: runtime.TPattern, Doc: "what decides on the backend"}
 	return &runtime.Module{
 		Name: "balance",

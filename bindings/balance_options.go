@@ -29,12 +29,12 @@ var balanceTable = []option[balanceOptions]{
 		doc: "an action, or a list with an action or a table for each backend"},
 	numberOption("tries", "how many backends may begin to work on a request", func(o *balanceOptions) *int64 { return &o.tries }, 1, mostAttempts),
 	numberOption("backlog", "how many requests may wait", func(o *balanceOptions) *int { return &o.config.Backlog }, 0, 1_000_000),
-	secondsOption("wait", "how long each may, in seconds; with 0 none waits", func(o *balanceOptions) *time.Duration { return &o.config.Wait }, 0, longestPause),
+	secondsOption("wait", "seconds that a request may wait; with 0 none waits", func(o *balanceOptions) *time.Duration { return &o.config.Wait }, 0, longestPause),
 	numberOption("max_in_flight", "how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent",
 		func(o *balanceOptions) *int { return &o.config.MaxInFlight }, 0, 1_000_000),
 	numberOption("fails", "how many failures in a row leave a backend out", func(o *balanceOptions) *int { return &o.config.Fails }, 1, 1000),
-	secondsOption("pause", "for how many seconds, at first", func(o *balanceOptions) *time.Duration { return &o.config.Pause }, time.Millisecond, longestPause),
-	secondsOption("max_pause", "for how many seconds at most", func(o *balanceOptions) *time.Duration { return &o.config.MaxPause }, time.Millisecond, longestPause),
+	secondsOption("pause", "seconds that a backend is left out at first", func(o *balanceOptions) *time.Duration { return &o.config.Pause }, time.Millisecond, longestPause),
+	secondsOption("max_pause", "seconds that a backend is left out at most", func(o *balanceOptions) *time.Duration { return &o.config.MaxPause }, time.Millisecond, longestPause),
 	{name: "check", typ: "table", set: (*balanceOptions).readCheck, inner: describeOptions(checkTable, newHealthCheck()),
 		doc: "has each backend checked by itself, from when the server begins to serve"},
 }
@@ -117,8 +117,8 @@ var balanceEntryTable = []option[balanceEntry]{
 		e.action, err = readAction(v)
 		return err
 	}},
-	fieldOption("name", "for the log, status.info and balance.hash; by default the address", func(e *balanceEntry) *string { return &e.name }),
-	numberOption("weight", "its share of the requests, a whole number", func(e *balanceEntry) *int { return &e.weight }, 1, 100),
+	fieldOption("name", "what the log, status.info and balance.hash know it by; by default the address", func(e *balanceEntry) *string { return &e.name }),
+	numberOption("weight", "its share of the requests, from 1 to 100", func(e *balanceEntry) *int { return &e.weight }, 1, 100),
 }
 
 func readAction(v runtime.Value) (*runtime.Node, error) {
@@ -201,11 +201,11 @@ const shortestCheck = 10 * time.Millisecond
 var checkTable = []option[healthCheck]{
 	{name: "path", typ: "string", set: (*healthCheck).readPath,
 		doc: "the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection"},
-	fieldOption("host", "the Host of that request", func(c *healthCheck) *string { return &c.host }),
+	fieldOption("host", "the Host of the request that checks", func(c *healthCheck) *string { return &c.host }),
 	secondsOption("interval", "seconds between two checks", func(c *healthCheck) *time.Duration { return &c.interval }, shortestCheck, longestPause),
 	secondsOption("timeout", "seconds that a check may take", func(c *healthCheck) *time.Duration { return &c.timeout }, shortestCheck, longestPause),
 	numberOption("fall", "after so many bad checks in a row the backend is down and gets no requests", func(c *healthCheck) *int64 { return &c.fall }, 1, 100),
-	numberOption("rise", "after so many good ones it is up", func(c *healthCheck) *int64 { return &c.rise }, 1, 100),
+	numberOption("rise", "after so many good checks in a row the backend is up", func(c *healthCheck) *int64 { return &c.rise }, 1, 100),
 }
 
 func (c *healthCheck) readPath(v runtime.Value) error {

@@ -35,7 +35,7 @@ func cgiModule() *runtime.Module {
 				"  cgi { program = { \"/usr/bin/python3\", \"/srv/app.py\" }, timeout = 20, environment = { APP_MODE = \"production\" } } }",
 			Params: []runtime.Param{{Name: "program", Type: runtime.TExact, Optional: true,
 				Doc:     "absolute path of the program, or a list of it and its arguments, or a table of options",
-				Options: describeOptions(cgiTable, newCGISetup())}},
+				Instead: "string|string[]", Options: describeOptions(cgiTable, newCGISetup())}},
 		}},
 	}
 }
@@ -117,13 +117,13 @@ type cgiSetup struct {
 func newCGISetup() *cgiSetup { return &cgiSetup{config: cgi.Config{}.WithDefaults()} }
 
 var cgiTable = []option[cgiSetup]{
-	{name: "program", typ: "string|string[]", doc: "as above", set: (*cgiSetup).readProgram},
+	{name: "program", typ: "string|string[]", doc: "absolute path of the program, or a list of it and its arguments", set: (*cgiSetup).readProgram},
 	secondsOption("timeout", "seconds that it may neither answer nor take the request body, and that it may go on when its answer is complete",
 		func(s *cgiSetup) *time.Duration { return &s.config.Timeout }, time.Millisecond, longestTimeout),
 	numberOption("max_processes", "how many programs of this action may run at once", func(s *cgiSetup) *int { return &s.config.MaxProcesses }, 1, 1<<20),
-	numberOption("max_head_bytes", "of the response head", func(s *cgiSetup) *int { return &s.config.MaxHeadBytes }, 1, 1<<30),
-	numberOption("max_output_bytes", "of the response body; 0 is no limit", func(s *cgiSetup) *int64 { return &s.config.MaxOutputBytes }, 0, 1<<52),
-	numberOption("max_stderr_bytes", "how much of stderr is logged for a request", func(s *cgiSetup) *int64 { return &s.config.MaxStderrBytes }, 1, 1<<52),
+	numberOption("max_head_bytes", "length of the response head in bytes; a longer one is a 502", func(s *cgiSetup) *int { return &s.config.MaxHeadBytes }, 1, 1<<30),
+	numberOption("max_output_bytes", "length of the response body in bytes; 0 is no limit", func(s *cgiSetup) *int64 { return &s.config.MaxOutputBytes }, 0, 1<<52),
+	numberOption("max_stderr_bytes", "how many bytes of stderr are logged for a request", func(s *cgiSetup) *int64 { return &s.config.MaxStderrBytes }, 1, 1<<52),
 	{name: "dir", typ: "string", doc: "working directory, an absolute path", set: (*cgiSetup).readDir},
 	{name: "pass_env", typ: "string[]", doc: "names of variables that it gets from the server's environment", set: (*cgiSetup).readPassed},
 	environmentOption(func(s *cgiSetup) *[]environmentEntry { return &s.additions }),

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/yookoala/gofast"
-
-	"slices"
 
 	"luaserve/bindings/fcgi"
 	"luaserve/bindings/upstream"

@@ -38,7 +38,7 @@ type gnutlsSetup struct {
 
 var gnutlsOptions = []option[gnutlsSetup]{
 	tlsListenOption(common(setTLSListen)),
-	{name: "pemfile", typ: "string|table", many: true, set: common(setPemfile), inner: pemDescription,
+	{name: "pemfile", typ: "string|string[]|table|table[]", many: true, set: common(setPemfile), inner: pemDescription,
 		doc: "a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included"},
 	{name: "pin", typ: "string", set: setPIN, doc: "not to be had: write keys without a password"},
 	{name: "priority", typ: "string", set: common(setPriority),

@@ -53,7 +53,7 @@ var limitOptions = []option[runtime.Limits]{
 		func(l *runtime.Limits) *int64 { return &l.BodyRate }),
 	limitOption("connections", "number of connections at a time, over all listeners; by default there is no limit. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most",
 		func(l *runtime.Limits) *int { return &l.Connections }),
-	limitOption("connections_per_ip", "the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts",
+	limitOption("connections_per_ip", "number of connections at a time of one address, with IPv6 of one network of 64 bits; by default there is no limit. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts",
 		func(l *runtime.Limits) *int { return &l.ConnectionsPerIP }),
 	waitOption("header_timeout", "seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds",
 		func(l *runtime.Limits) *time.Duration { return &l.HeaderTimeout }),
@@ -84,14 +84,14 @@ func limitOption[N int | int64](name, doc string, of func(*runtime.Limits) *N) o
 		}}
 }
 
-// waitOption takes a time that somebody waits: a positive number of seconds.
+// waitOption takes a time that somebody waits.
 func waitOption(name, doc string, of func(*runtime.Limits) *time.Duration) option[runtime.Limits] {
-	o := secondsOption(name, doc, of, time.Millisecond, maxKeepAlive*time.Second)
-	o.set = func(l *runtime.Limits, v runtime.Value) (err error) {
-		*of(l), err = readSeconds(v)
-		return err
-	}
-	return o
+	return option[runtime.Limits]{name: name, typ: "number", doc: doc,
+		set: func(l *runtime.Limits, v runtime.Value) (err error) {
+			*of(l), err = readSeconds(v)
+			return err
+		},
+		get: func(defaults *runtime.Limits) string { return fmt.Sprint(of(defaults).Seconds()) }}
 }
 
 // readSeconds reads a time that somebody waits: a positive number.

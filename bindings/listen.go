@@ -19,12 +19,12 @@ func listenSetup() runtime.Setup {
 			`The file of a unix socket is removed at the end; one that is there already is replaced if nobody answers on it.`,
 		Example: `setup.listen { "127.0.0.1:8080", { address = "unix:/run/site.sock", mode = "0660" } }`,
 		Params: []runtime.Param{{Name: "address", Type: runtime.TExact,
-			Doc: "an address, a table, or a list of these", Options: describeOptions(listenOptions, &listenerSetup{})}}}
+			Doc: "an address, a table, or a list of these", Instead: "string|string[]|table[]", Options: describeOptions(listenOptions, &listenerSetup{})}}}
 }
 
 // listenOptions are those of an address that is given as a table.
 var listenOptions = []option[listenerSetup]{
-	stringOption("address", "the address", func(l *listenerSetup) *string { return &l.Address }),
+	needed(stringOption("address", `"127.0.0.1:8080", "[::1]:8080", "unix:/path" or "systemd:name"`, func(l *listenerSetup) *string { return &l.Address })),
 	{name: "mode", typ: "string", doc: `who may connect to a unix socket, in octal digits: "0660"; by default that is up to the umask`, set: setSocketMode},
 	{name: "owner", typ: "string|integer", doc: "name or number of the user who owns it", set: setSocketOwner},
 	{name: "group", typ: "string|integer", doc: "name or number of its group", set: setSocketGroup},

@@ -58,7 +58,7 @@ func newTLSSetup(log *slog.Logger) *tlsSetup {
 
 var opensslOptions = []option[tlsSetup]{
 	tlsListenOption(setTLSListen),
-	{name: "pemfile", typ: "string|table", many: true, set: setPemfile, inner: pemDescription,
+	{name: "pemfile", typ: "string|string[]|table|table[]", many: true, set: setPemfile, inner: pemDescription,
 		doc: "a file with certificate, intermediate certificates and key, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included"},
 	stringOption("ca_file", "a file with intermediate certificates, for certificates that come without theirs", func(c *tlsSetup) *string { return &c.settings.Chain }),
 	{name: "ciphers", typ: "string", set: setCiphers,
@@ -66,7 +66,7 @@ var opensslOptions = []option[tlsSetup]{
 	noEffectOption("dh_params", "crypto/tls has no key exchange with such parameters", setNoEffect),
 	{name: "ecdh_curve", typ: "string", set: setCurve,
 		doc: "the one curve for the key exchange: prime256v1, secp384r1, secp521r1 or X25519"},
-	{name: "options", typ: "string[]", set: setOpenSSLOptions,
+	{name: "options", typ: "string|string[]", set: setOpenSSLOptions,
 		doc: "a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect"},
 	{name: "verify", typ: "boolean", set: setVerify, get: func(*tlsSetup) string { return "false" },
 		doc: "whether clients are asked for a certificate; one that is given must be good"},
@@ -78,7 +78,7 @@ var opensslOptions = []option[tlsSetup]{
 
 // tlsListenOption is the option listen of both modules.
 func tlsListenOption[T any](set func(*T, runtime.Value) error) option[T] {
-	return option[T]{name: "listen", typ: "string|table", many: true, set: set,
+	return option[T]{name: "listen", typ: "string|string[]|table|table[]", many: true, set: set,
 		doc: "an address, a table or a list of these, as for the setup `listen`; may be given several times"}
 }
 
@@ -176,9 +176,9 @@ func setPemfile(c *tlsSetup, v runtime.Value) error {
 }
 
 var pemOptions = []option[certs.Files]{
-	stringOption("cert", "the certificate", func(f *certs.Files) *string { return &f.Cert }),
-	stringOption("key", "its key", func(f *certs.Files) *string { return &f.Key }),
-	stringOption("ocsp", "an OCSP response for it, DER or PEM", func(f *certs.Files) *string { return &f.OCSP }),
+	needed(stringOption("cert", "the certificate", func(f *certs.Files) *string { return &f.Cert })),
+	needed(stringOption("key", "the key of the certificate", func(f *certs.Files) *string { return &f.Key })),
+	stringOption("ocsp", "an OCSP response for the certificate, DER or PEM", func(f *certs.Files) *string { return &f.OCSP }),
 }
 
 var pemDescription = describeOptions(pemOptions, &certs.Files{})

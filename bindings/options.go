@@ -89,7 +89,7 @@ func numberOption[T any, N int | int64](name, doc string, of func(*T) *N, least,
 			f, ok := v.Float()
 			n := N(f)
 			if !ok || float64(n) != f || n < least || n > most {
-				if most >= 1<<40 {
+				if int64(most) >= 1<<40 {
 					return fmt.Errorf("expected a whole number of at least %d, got %s", least, v)
 				}
 				return fmt.Errorf("expected a whole number from %d to %d, got %s", least, most, v)

@@ -663,7 +663,7 @@ function lighty.time() end
 local null = {}
 
 ---@class lighty.options.setup.listen
----@field address? string the address
+---@field address? string "127.0.0.1:8080", "[::1]:8080", "unix:/path" or "systemd:name"
 ---@field mode? string who may connect to a unix socket, in octal digits: "0660"; by default that is up to the umask
 ---@field owner? string|integer name or number of the user who owns it
 ---@field group? string|integer name or number of its group
@@ -675,7 +675,7 @@ local null = {}
 ---@field body_bytes? integer length of a request body in bytes; beyond it the answer is 413. A body without a Content-Length is cut off there, which an application sees as a broken upload if it has it already (default: 10737418240)
 ---@field body_rate? integer bytes a second that a request body must have on average, not counting the first body_timeout, and time in which nobody reads; a slower one ends as if it had stopped (default: 100)
 ---@field connections? integer number of connections at a time, over all listeners; by default there is no limit. Those beyond it are answered with 503 and closed; with TLS they are closed at once. The log tells once a minute at most
----@field connections_per_ip? integer the same for the connections of one address; with IPv6 for those of one network of 64 bits. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts
+---@field connections_per_ip? integer number of connections at a time of one address, with IPv6 of one network of 64 bits; by default there is no limit. Behind a load balancer that `proxy_protocol.trust` names, the client's address counts
 ---@field header_timeout? number seconds for a whole request head; then the answer is 408. It has no effect on HTTP/2, where a client that does not end a head is cut off behind 45 seconds (default: 20)
 ---@field body_timeout? number seconds for the next bytes of a request body while somebody reads it; then the answer is 408, or what the application makes of a broken upload (default: 60)
 ---@field write_timeout? number seconds without progress in sending an answer; then the connection is cut (default: 60)
@@ -696,14 +696,14 @@ local null = {}
 ---@field hide_tildefiles? boolean whether to leave out names that end with a tilde (default: true)
 ---@field hide_directories? boolean whether to leave out directories (default: false)
 ---@field include_header? boolean whether to show HEADER.txt above the list, up to 64 KiB (default: false)
----@field hide_header? boolean whether to leave that file out of the list (default: false)
----@field encode_header? boolean whether it is text; set it to false for a file of HTML whose authors you trust (default: true)
+---@field hide_header? boolean whether to leave HEADER.txt out of the list (default: false)
+---@field encode_header? boolean whether HEADER.txt is text; set it to false for HTML whose authors you trust (default: true)
 ---@field include_readme? boolean whether to show README.txt below the list, up to 64 KiB (default: true)
----@field hide_readme? boolean whether to leave that file out of the list (default: false)
----@field encode_readme? boolean whether it is text, as for the header (default: true)
+---@field hide_readme? boolean whether to leave README.txt out of the list (default: false)
+---@field encode_readme? boolean whether README.txt is text; set it to false for HTML whose authors you trust (default: true)
 ---@field exclude_suffix? string[] entries that end so are left out
 ---@field exclude_prefix? string[] entries that begin so are left out
----@field content_type? string of the page (default: "text/html; charset=utf-8")
+---@field content_type? string Content-Type of the page (default: "text/html; charset=utf-8")
 ---@field max_entries? integer how many entries of a directory are looked at (default: 10000)
 ---@field debug? boolean whether to log each list (default: false)
 
@@ -735,17 +735,17 @@ local null = {}
 
 ---@class lighty.options.setup.openssl.pemfile
 ---@field cert? string the certificate
----@field key? string its key
----@field ocsp? string an OCSP response for it, DER or PEM
+---@field key? string the key of the certificate
+---@field ocsp? string an OCSP response for the certificate, DER or PEM
 
 ---@class lighty.options.setup.openssl
----@field listen? string|table an address, a table or a list of these, as for the setup `listen`; may be given several times
----@field pemfile? string|lighty.options.setup.openssl.pemfile a file with certificate, intermediate certificates and key, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
+---@field listen? string|string[]|table|table[] an address, a table or a list of these, as for the setup `listen`; may be given several times
+---@field pemfile? string|string[]|lighty.options.setup.openssl.pemfile|lighty.options.setup.openssl.pemfile[] a file with certificate, intermediate certificates and key, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
 ---@field ca_file? string a file with intermediate certificates, for certificates that come without theirs
 ---@field ciphers? string cipher suites of TLS 1.2 in OpenSSL's notation, of those that crypto/tls has; those of TLS 1.3 are fixed, and the order is crypto/tls's
 ---@field dh_params? any accepted without an effect: crypto/tls has no key exchange with such parameters
 ---@field ecdh_curve? string the one curve for the key exchange: prime256v1, secp384r1, secp521r1 or X25519
----@field options? string[] a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect
+---@field options? string|string[] a list of OpenSSL's options: NO_TICKET, NO_TLSv1_2, NO_TLSv1_3, and TLSv1 or TLSv1_1 for old clients; others are accepted without an effect
 ---@field verify? boolean whether clients are asked for a certificate; one that is given must be good (default: false)
 ---@field verify_any? boolean whether any certificate will do, also self-signed ones, so that only scripts and applications look at it (default: false)
 ---@field verify_depth? integer how many intermediate certificates a client's may have (default: 1)
@@ -754,17 +754,17 @@ local null = {}
 
 ---@class lighty.options.setup.gnutls.pemfile
 ---@field cert? string the certificate
----@field key? string its key
----@field ocsp? string an OCSP response for it, DER or PEM
+---@field key? string the key of the certificate
+---@field ocsp? string an OCSP response for the certificate, DER or PEM
 
 ---@class lighty.options.setup.gnutls.sni_fallback_pemfile
 ---@field cert? string the certificate
----@field key? string its key
----@field ocsp? string an OCSP response for it, DER or PEM
+---@field key? string the key of the certificate
+---@field ocsp? string an OCSP response for the certificate, DER or PEM
 
 ---@class lighty.options.setup.gnutls
----@field listen? string|table an address, a table or a list of these, as for the setup `listen`; may be given several times
----@field pemfile? string|lighty.options.setup.gnutls.pemfile a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
+---@field listen? string|string[]|table|table[] an address, a table or a list of these, as for the setup `listen`; may be given several times
+---@field pemfile? string|string[]|lighty.options.setup.gnutls.pemfile|lighty.options.setup.gnutls.pemfile[] a file with certificate, intermediate certificates, key and, if wanted, an OCSP response, or a table; a list of these, or several pemfile: the first is for clients that name no host or an unknown one, the others for the names in them, wildcards included
 ---@field pin? string not to be had: write keys without a password
 ---@field priority? string a GnuTLS priority string: NORMAL, PFS, PERFORMANCE, SECURE or SECURE128, and which versions are spoken (-VERS-TLS1.2); what crypto/tls cannot leave out is an error
 ---@field dh_params? any accepted without an effect: crypto/tls has no key exchange with such parameters
@@ -792,43 +792,43 @@ local null = {}
 ---@class lighty.options.action.fastcgi
 ---@field socket? string "unix:/path" or "host:port"
 ---@field connect_timeout? number seconds that connecting may take (default: 5)
----@field send_timeout? number seconds in which it must take the next bytes (default: 60)
----@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field send_timeout? number seconds in which the backend must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which the backend must give the next bytes (default: 60)
 ---@field keep_alive? boolean whether connections are kept for later requests (default: true)
----@field idle_connections? integer how many are kept open (default: 256)
----@field idle_time? number for how many seconds (default: 30)
+---@field idle_connections? integer how many connections are kept open (default: 256)
+---@field idle_time? number seconds that a connection is kept open without a request (default: 30)
 ---@field max_head_bytes? integer limit of a response head (default: 65536)
 ---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
 
 ---@class lighty.options.action.fastcgi.authorize
 ---@field socket? string "unix:/path" or "host:port"
 ---@field connect_timeout? number seconds that connecting may take (default: 5)
----@field send_timeout? number seconds in which it must take the next bytes (default: 60)
----@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field send_timeout? number seconds in which the backend must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which the backend must give the next bytes (default: 60)
 ---@field keep_alive? boolean whether connections are kept for later requests (default: true)
----@field idle_connections? integer how many are kept open (default: 256)
----@field idle_time? number for how many seconds (default: 30)
+---@field idle_connections? integer how many connections are kept open (default: 256)
+---@field idle_time? number seconds that a connection is kept open without a request (default: 30)
 ---@field max_head_bytes? integer limit of a response head (default: 65536)
 ---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
 
 ---@class lighty.options.action.scgi
 ---@field socket? string "unix:/path" or "host:port"
 ---@field connect_timeout? number seconds that connecting may take (default: 5)
----@field send_timeout? number seconds in which it must take the next bytes (default: 60)
----@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field send_timeout? number seconds in which the backend must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which the backend must give the next bytes (default: 60)
 ---@field keep_alive? boolean whether connections are kept for later requests (default: true)
----@field idle_connections? integer how many are kept open (default: 256)
----@field idle_time? number for how many seconds (default: 30)
+---@field idle_connections? integer how many connections are kept open (default: 256)
+---@field idle_time? number seconds that a connection is kept open without a request (default: 30)
 ---@field max_head_bytes? integer limit of a response head (default: 65536)
 ---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
 
 ---@class lighty.options.action.cgi
----@field program? string|string[] as above
+---@field program? string|string[] absolute path of the program, or a list of it and its arguments
 ---@field timeout? number seconds that it may neither answer nor take the request body, and that it may go on when its answer is complete (default: 60)
 ---@field max_processes? integer how many programs of this action may run at once (default: 64)
----@field max_head_bytes? integer of the response head (default: 65536)
----@field max_output_bytes? integer of the response body; 0 is no limit (default: 0)
----@field max_stderr_bytes? integer how much of stderr is logged for a request (default: 65536)
+---@field max_head_bytes? integer length of the response head in bytes; a longer one is a 502 (default: 65536)
+---@field max_output_bytes? integer length of the response body in bytes; 0 is no limit (default: 0)
+---@field max_stderr_bytes? integer how many bytes of stderr are logged for a request (default: 65536)
 ---@field dir? string working directory, an absolute path
 ---@field pass_env? string[] names of variables that it gets from the server's environment
 ---@field environment? table<string, string> names and patterns: variables beside those of CGI, or in place of them
@@ -836,108 +836,108 @@ local null = {}
 ---@class lighty.options.action.proxy
 ---@field socket? string "unix:/path" or "host:port"
 ---@field connect_timeout? number seconds that connecting may take (default: 5)
----@field send_timeout? number seconds in which it must take the next bytes (default: 60)
----@field read_timeout? number seconds in which it must give the next bytes (default: 60)
+---@field send_timeout? number seconds in which the backend must take the next bytes (default: 60)
+---@field read_timeout? number seconds in which the backend must give the next bytes (default: 60)
 ---@field keep_alive? boolean whether connections are kept for later requests (default: true)
----@field idle_connections? integer how many are kept open (default: 256)
----@field idle_time? number for how many seconds (default: 30)
+---@field idle_connections? integer how many connections are kept open (default: 256)
+---@field idle_time? number seconds that a connection is kept open without a request (default: 30)
 ---@field max_head_bytes? integer limit of a response head (default: 65536)
 ---@field upgrade? string[] the protocols that a client may go over to (default: { "websocket" })
 
 ---@class lighty.options.action.balance.rr.backends
 ---@field action? lighty.Actions an action
----@field name? string for the log, status.info and balance.hash; by default the address
----@field weight? integer its share of the requests, a whole number (default: 1)
+---@field name? string what the log, status.info and balance.hash know it by; by default the address
+---@field weight? integer its share of the requests, from 1 to 100 (default: 1)
 
 ---@class lighty.options.action.balance.rr.check
 ---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
----@field host? string the Host of that request (default: "localhost")
+---@field host? string the Host of the request that checks (default: "localhost")
 ---@field interval? number seconds between two checks (default: 5)
 ---@field timeout? number seconds that a check may take (default: 2)
 ---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
----@field rise? integer after so many good ones it is up (default: 2)
+---@field rise? integer after so many good checks in a row the backend is up (default: 2)
 
 ---@class lighty.options.action.balance.rr
 ---@field backends? lighty.Actions|lighty.options.action.balance.rr.backends[] an action, or a list with an action or a table for each backend
 ---@field tries? integer how many backends may begin to work on a request (default: 3)
 ---@field backlog? integer how many requests may wait (default: 1000)
----@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field wait? number seconds that a request may wait; with 0 none waits (default: 10)
 ---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
 ---@field fails? integer how many failures in a row leave a backend out (default: 3)
----@field pause? number for how many seconds, at first (default: 1)
----@field max_pause? number for how many seconds at most (default: 8)
+---@field pause? number seconds that a backend is left out at first (default: 1)
+---@field max_pause? number seconds that a backend is left out at most (default: 8)
 ---@field check? lighty.options.action.balance.rr.check has each backend checked by itself, from when the server begins to serve
 
 ---@class lighty.options.action.balance.sqf.backends
 ---@field action? lighty.Actions an action
----@field name? string for the log, status.info and balance.hash; by default the address
----@field weight? integer its share of the requests, a whole number (default: 1)
+---@field name? string what the log, status.info and balance.hash know it by; by default the address
+---@field weight? integer its share of the requests, from 1 to 100 (default: 1)
 
 ---@class lighty.options.action.balance.sqf.check
 ---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
----@field host? string the Host of that request (default: "localhost")
+---@field host? string the Host of the request that checks (default: "localhost")
 ---@field interval? number seconds between two checks (default: 5)
 ---@field timeout? number seconds that a check may take (default: 2)
 ---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
----@field rise? integer after so many good ones it is up (default: 2)
+---@field rise? integer after so many good checks in a row the backend is up (default: 2)
 
 ---@class lighty.options.action.balance.sqf
 ---@field backends? lighty.Actions|lighty.options.action.balance.sqf.backends[] an action, or a list with an action or a table for each backend
 ---@field tries? integer how many backends may begin to work on a request (default: 3)
 ---@field backlog? integer how many requests may wait (default: 1000)
----@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field wait? number seconds that a request may wait; with 0 none waits (default: 10)
 ---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
 ---@field fails? integer how many failures in a row leave a backend out (default: 3)
----@field pause? number for how many seconds, at first (default: 1)
----@field max_pause? number for how many seconds at most (default: 8)
+---@field pause? number seconds that a backend is left out at first (default: 1)
+---@field max_pause? number seconds that a backend is left out at most (default: 8)
 ---@field check? lighty.options.action.balance.sqf.check has each backend checked by itself, from when the server begins to serve
 
 ---@class lighty.options.action.balance.least_time.backends
 ---@field action? lighty.Actions an action
----@field name? string for the log, status.info and balance.hash; by default the address
----@field weight? integer its share of the requests, a whole number (default: 1)
+---@field name? string what the log, status.info and balance.hash know it by; by default the address
+---@field weight? integer its share of the requests, from 1 to 100 (default: 1)
 
 ---@class lighty.options.action.balance.least_time.check
 ---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
----@field host? string the Host of that request (default: "localhost")
+---@field host? string the Host of the request that checks (default: "localhost")
 ---@field interval? number seconds between two checks (default: 5)
 ---@field timeout? number seconds that a check may take (default: 2)
 ---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
----@field rise? integer after so many good ones it is up (default: 2)
+---@field rise? integer after so many good checks in a row the backend is up (default: 2)
 
 ---@class lighty.options.action.balance.least_time
 ---@field backends? lighty.Actions|lighty.options.action.balance.least_time.backends[] an action, or a list with an action or a table for each backend
 ---@field tries? integer how many backends may begin to work on a request (default: 3)
 ---@field backlog? integer how many requests may wait (default: 1000)
----@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field wait? number seconds that a request may wait; with 0 none waits (default: 10)
 ---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
 ---@field fails? integer how many failures in a row leave a backend out (default: 3)
----@field pause? number for how many seconds, at first (default: 1)
----@field max_pause? number for how many seconds at most (default: 8)
+---@field pause? number seconds that a backend is left out at first (default: 1)
+---@field max_pause? number seconds that a backend is left out at most (default: 8)
 ---@field check? lighty.options.action.balance.least_time.check has each backend checked by itself, from when the server begins to serve
 
 ---@class lighty.options.action.balance.hash.backends
 ---@field action? lighty.Actions an action
----@field name? string for the log, status.info and balance.hash; by default the address
----@field weight? integer its share of the requests, a whole number (default: 1)
+---@field name? string what the log, status.info and balance.hash know it by; by default the address
+---@field weight? integer its share of the requests, from 1 to 100 (default: 1)
 
 ---@class lighty.options.action.balance.hash.check
 ---@field path? string the actions get a GET request for it, and what the script does before the balancer is not done for that; an answer with a status from 200 to 399 is good. Without a path it is enough that the backend takes a connection
----@field host? string the Host of that request (default: "localhost")
+---@field host? string the Host of the request that checks (default: "localhost")
 ---@field interval? number seconds between two checks (default: 5)
 ---@field timeout? number seconds that a check may take (default: 2)
 ---@field fall? integer after so many bad checks in a row the backend is down and gets no requests (default: 3)
----@field rise? integer after so many good ones it is up (default: 2)
+---@field rise? integer after so many good checks in a row the backend is up (default: 2)
 
 ---@class lighty.options.action.balance.hash
 ---@field backends? lighty.Actions|lighty.options.action.balance.hash.backends[] an action, or a list with an action or a table for each backend
 ---@field tries? integer how many backends may begin to work on a request (default: 3)
 ---@field backlog? integer how many requests may wait (default: 1000)
----@field wait? number how long each may, in seconds; with 0 none waits (default: 10)
+---@field wait? number seconds that a request may wait; with 0 none waits (default: 10)
 ---@field max_in_flight? integer how many requests a backend gets at once; 0 is any number. A request is in progress until its answer has been sent (default: 0)
 ---@field fails? integer how many failures in a row leave a backend out (default: 3)
----@field pause? number for how many seconds, at first (default: 1)
----@field max_pause? number for how many seconds at most (default: 8)
+---@field pause? number seconds that a backend is left out at first (default: 1)
+---@field max_pause? number seconds that a backend is left out at most (default: 8)
 ---@field check? lighty.options.action.balance.hash.check has each backend checked by itself, from when the server begins to serve
 
 ---@class lighty.options.setup.lua.sandbox
@@ -2147,7 +2147,7 @@ action.balance = {}
 --- ```lua
 --- actions = balance.rr { fastcgi "127.0.0.1:9090", fastcgi "127.0.0.1:9091" }
 --- ```
----@param backends lighty.Actions|lighty.options.action.balance.rr.backends[]|lighty.options.action.balance.rr an action, or a list with an action for each backend, or a table with that list as "backends" and other options
+---@param backends lighty.Actions|lighty.options.action.balance.rr[]|lighty.options.action.balance.rr an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@param ... any
 ---@return lighty.Action
 function action.balance.rr(backends, ...) end
@@ -2161,7 +2161,7 @@ function action.balance.rr(backends, ...) end
 ---   check = { path = "/health", interval = 2 },
 --- }
 --- ```
----@param backends lighty.Actions|lighty.options.action.balance.sqf.backends[]|lighty.options.action.balance.sqf an action, or a list with an action for each backend, or a table with that list as "backends" and other options
+---@param backends lighty.Actions|lighty.options.action.balance.sqf[]|lighty.options.action.balance.sqf an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@param ... any
 ---@return lighty.Action
 function action.balance.sqf(backends, ...) end
@@ -2173,7 +2173,7 @@ function action.balance.sqf(backends, ...) end
 --- ```lua
 --- actions = balance.least_time { proxy "10.0.0.1:8080", proxy "10.0.0.2:8080" }
 --- ```
----@param backends lighty.Actions|lighty.options.action.balance.least_time.backends[]|lighty.options.action.balance.least_time an action, or a list with an action for each backend, or a table with that list as "backends" and other options
+---@param backends lighty.Actions|lighty.options.action.balance.least_time[]|lighty.options.action.balance.least_time an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@param ... any
 ---@return lighty.Action
 function action.balance.least_time(backends, ...) end
@@ -2187,7 +2187,7 @@ function action.balance.least_time(backends, ...) end
 --- actions = balance.hash("%{req.path}", { proxy "10.0.0.1:8080", proxy "10.0.0.2:8080" })
 --- ```
 ---@param key string what decides on the backend
----@param backends lighty.Actions|lighty.options.action.balance.hash.backends[]|lighty.options.action.balance.hash an action, or a list with an action for each backend, or a table with that list as "backends" and other options
+---@param backends lighty.Actions|lighty.options.action.balance.hash[]|lighty.options.action.balance.hash an action, or a list with an action for each backend, or a table with that list as "backends" and other options
 ---@return lighty.Action
 function action.balance.hash(key, backends) end
 
@@ -2281,7 +2281,7 @@ setup = {}
 --- ```lua
 --- setup.listen { "127.0.0.1:8080", { address = "unix:/run/site.sock", mode = "0660" } }
 --- ```
----@param address string|lighty.options.setup.listen an address, a table, or a list of these
+---@param address string|string[]|lighty.options.setup.listen[]|lighty.options.setup.listen an address, a table, or a list of these
 ---@param ... any
 function setup.listen(address, ...) end
 
@@ -2618,7 +2618,7 @@ function setup.auth.debug(value) end
 --- ```lua
 --- setup.openssl { listen = { "0.0.0.0:443", "[::]:443" }, pemfile = "server.pem" }
 --- ```
----@param options string[]|lighty.options.setup.openssl
+---@param options lighty.options.setup.openssl
 ---@param ... any
 function setup.openssl(options, ...) end
 
@@ -2860,7 +2860,7 @@ map_cidr = action.map_cidr
 memcached = action.memcached
 mime_types = action.mime_types
 module_load = setup.module_load
----@type lighty.action.openssl|fun(options: string[]|lighty.options.setup.openssl, ...: any)
+---@type lighty.action.openssl|fun(options: lighty.options.setup.openssl, ...: any)
 openssl = nil
 pathinfo = action.pathinfo
 ---@type lighty.action.progress|lighty.setup.progress

@@ -217,11 +217,23 @@ func (a *annotations) table(class string, options []runtime.TableOption) {
 
 // optionType is the type of an option in a table of the class.
 func optionType(class string, o runtime.TableOption) string {
-	types := annotationType(o.Type)
-	if len(o.Options) > 0 {
-		types = strings.ReplaceAll(types, "table", class+"."+o.Name)
+	if len(o.Options) == 0 {
+		return annotationType(o.Type)
 	}
-	return types
+	return tableType(o.Type, class+"."+o.Name)
+}
+
+// tableType is a type in which tables are of a class.
+func tableType(types, class string) string {
+	parts := strings.Split(annotationType(types), "|")
+	for i, part := range parts {
+		if base, list := strings.CutSuffix(part, "[]"); base == "table" && list {
+			parts[i] = class + "[]"
+		} else if base == "table" {
+			parts[i] = class
+		}
+	}
+	return strings.Join(parts, "|")
 }
 
 // tableClass is the class of the options of a call: lighty.options.action.fastcgi.

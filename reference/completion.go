@@ -17,7 +17,7 @@ type Completion struct {
 	Kind  Kind   `json:"kind"`
 	Title string `json:"title"` // with parameters: "header.add(name, value)"
 	Doc   string `json:"doc"`
-	// Params are the parameters of a call that have a description.
+	// Params are the parameters of a call.
 	Params  []CompletionParam `json:"params,omitempty"`
 	Example string            `json:"example,omitempty"`
 	// Snippet is what to write, with ${…} for what is to be filled in.
@@ -50,8 +50,8 @@ func (r *Reference) Completions() []Completion {
 		for _, scope := range e.scopes() {
 			c := Completion{Scope: scope, Name: e.Name, Kind: e.Kind, Title: e.signature(), Doc: e.explanation(), Example: e.Example,
 				Snippet: e.snippet(), Keyed: e.keyed}
-			for _, p := range e.Params {
-				if p.Doc != "" || len(p.Options) > 0 {
+			if e.Kind != Option { // whose value needs no more than its title
+				for _, p := range e.Params {
 					c.Params = append(c.Params, CompletionParam{p.Name, p.describe(), completionOptions(p.Options)})
 				}
 			}

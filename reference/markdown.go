@@ -45,7 +45,7 @@ func (r *Reference) Markdown() string {
 	return b.String()
 }
 
-// writeTable prints the entries of a kind as a table of three columns, if there are any.
+// table prints the entries of a kind as a table of three columns, if there are any.
 func (b *page) table(m *Entry, kind Kind, head string) {
 	lines := 0
 	for _, e := range m.Entries {

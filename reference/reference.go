@@ -56,8 +56,9 @@ type Param struct {
 	Doc      string
 	Options  []runtime.TableOption // of the table that it takes
 
-	lua    string // its type in annotations
-	spread bool   // its entries may be given as arguments: docroot("/a", "/b")
+	lua     string // its type in annotations
+	instead string // of [runtime.Param]
+	spread  bool   // its entries may be given as arguments: docroot("/a", "/b")
 }
 
 // Reference is the description of everything, in the order of the page.
@@ -132,14 +133,13 @@ func describe(m *runtime.Module) *Entry {
 func describeParams(params []runtime.Param) []Param {
 	var out []Param
 	for _, p := range params {
-		out = append(out, Param{Name: p.Name, Type: p.Type.String(), Optional: p.Optional, Doc: p.Doc, Options: p.Options,
+		out = append(out, Param{Name: p.Name, Type: p.Type.String(), Optional: p.Optional, Doc: p.Doc, Options: p.Options, instead: p.Instead,
 			lua: luaTypes[p.Type], spread: len(params) == 1 && p.TakesWhole()})
 	}
 	return out
 }
 
-// nameTables has parameters that take tables of options be of their classes. Where an option has
-// the name of the parameter, its value may stand in place of the table: fastcgi "unix:/path".
+// nameTables has parameters that take tables of options be of their classes.
 func nameTables(kind Kind, call string, params []Param) {
 	for i := range params {
 		p := &params[i]
@@ -148,10 +148,8 @@ func nameTables(kind Kind, call string, params []Param) {
 		}
 		class := tableClass(kind, call)
 		p.lua = class
-		for _, o := range p.Options {
-			if o.Name == p.Name {
-				p.lua = optionType(class, o) + "|" + class
-			}
+		if p.instead != "" {
+			p.lua = tableType(p.instead, class) + "|" + class
 		}
 	}
 }

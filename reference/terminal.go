@@ -82,7 +82,7 @@ func (p Printer) params(b *strings.Builder, e *Entry) {
 	b.WriteString("\n")
 	for _, param := range e.Params {
 		fmt.Fprintln(b, p.hang(fmt.Sprintf("  %s: ", param.Name), 6, param.describe()))
-		p.options(b, param.Options, 6)
+		p.options(b, param.Options, 8)
 	}
 }
 

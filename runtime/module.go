@@ -103,12 +103,13 @@ type Param struct {
 	Optional bool
 	Doc      string
 	Options  []TableOption // of the table that it takes
+	Instead  string        // what else than that table it takes, as [TableOption] has types
 }
 
 // TableOption is a named value in a table that a parameter takes: read_timeout in fastcgi { … }.
 type TableOption struct {
 	Name     string
-	Type     string // as [Field] has it: "string", "number", "string[]"
+	Type     string // as [Field] has it, and "actions", lists ("string[]") and "table<string, string>"
 	Doc      string
 	Required bool
 	Default  string        // as a script writes it; "" when there is none

@@ -188,7 +188,8 @@ func (s *Server) Close() {
 
 // Reload loads the script again. New requests go to the new program, those on their way
 // end with the old one. Listeners follow the new script: addresses that it still names
-// stay open throughout. After an error everything is as before.
+// stay open throughout. After an error everything is as before, but for
+// [Config.ShowReloadErrors].
 func (s *Server) Reload() error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()

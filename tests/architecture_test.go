@@ -61,7 +61,7 @@ var allowedModules = map[string][]string{
 	"lint":               {"github.com/yuin/gopher-lua/ast", "github.com/yuin/gopher-lua/parse"},
 	"lint/report":        {},
 	"devpage":            {},
-	"server":             {"github.com/pires/go-proxyproto"},
+	"server":             {"github.com/pires/go-proxyproto", "golang.org/x/sys"},
 	"bindings/upstream":  {},
 	"bindings/balancer":  {},
 	"bindings/fcgi":      {"github.com/yookoala/gofast"},

@@ -28,7 +28,7 @@ systemd is told of all that (Type=notify-reload), and may open the sockets
 	listenFlag(cmd, &o.listen, nil)
 	sandboxFlags(cmd, &o.sandbox)
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "load the script again when one of its files changes")
-	cmd.Flags().BoolVar(&o.dev, "dev", false, "for development: a request that fails (5xx) is answered with the error, the lines of the script and the traceback")
+	cmd.Flags().BoolVar(&o.dev, "dev", false, "for development: a request that fails (5xx), and each one while the script does not load, is answered with the error, the lines of the script and the traceback")
 	cmd.Flags().StringVar(&o.user, "user", "", "`user[:group]` to become when the addresses are open; later loads run as that user")
 	cmd.Flags().StringVar(&o.pprof, "pprof", "", "`address` to serve profiles of the process on, for example 127.0.0.1:6060; nobody else should reach it")
 	return cmd

@@ -95,7 +95,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		close(told)
 	}()
 	err = s.Serve(ctx)
-	restore() // whatever ended Serve, nothing is loaded any more
+	restore() // ends ctx, and with it the reloads, whatever has ended Serve
 	select {  // an idle server ends sooner than systemd is told
 	case <-told:
 	case <-time.After(tellWithin):
@@ -123,6 +123,8 @@ func (r *reloader) run(ctx context.Context) {
 		}
 		notify(r.log, reloading())
 		switch err := r.server.Reload(); {
+		case ctx.Err() != nil:
+			return // an error may say no more than that
 		case err == nil:
 			r.log.Info("the script was reloaded")
 		case r.dev:

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"luaserve/runtime"
 )
 
@@ -97,7 +99,7 @@ func accept(from uintptr) (fd int, errno syscall.Errno) {
 		syscall.SetNonblock(int(from), true)
 	}
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, from, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, from, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
 		if errno != syscall.EINTR {
 			return int(n), errno
 		}

@@ -4,6 +4,8 @@ import (
 	"net"
 	"slices"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // A request that waits for a backend can be left to the loops, as a connection is that waits
@@ -109,7 +111,7 @@ func (s *socket) nothingCame() bool {
 		return false
 	}
 	defer s.unuse()
-	_, err := s.try(syscall.SYS_RECVFROM, p[:], syscall.MSG_PEEK)
+	_, err := s.try(unix.SYS_RECVFROM, p[:], syscall.MSG_PEEK)
 	return err == errAgain
 }
 

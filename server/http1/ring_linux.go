@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // call is a system call that sends or receives on a socket and never waits.
@@ -20,9 +22,9 @@ type call struct {
 
 // do makes the call alone.
 func (c *call) do() {
-	number, flags := uintptr(syscall.SYS_RECVFROM), uintptr(0)
+	number, flags := uintptr(unix.SYS_RECVFROM), uintptr(0)
 	if c.send {
-		number, flags = syscall.SYS_SENDTO, syscall.MSG_NOSIGNAL
+		number, flags = unix.SYS_SENDTO, syscall.MSG_NOSIGNAL
 	}
 	for {
 		n, _, errno := syscall.RawSyscall6(number, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(c.p))), uintptr(len(c.p)), flags, 0, 0)

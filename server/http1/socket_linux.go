@@ -11,7 +11,7 @@ import (
 	"time"
 	"unsafe"
 
-	"luaserve/runtime"
+	"golang.org/x/sys/unix"
 )
 
 // socket is an accepted connection whose events come to a [loop]. Other goroutines can use
@@ -108,7 +108,7 @@ func (s *socket) cut() {
 
 // tryRead reads what there is. The caller uses the socket; nothing there is errAgain.
 func (s *socket) tryRead(p []byte) (int, error) {
-	return s.try(syscall.SYS_RECVFROM, p, 0)
+	return s.try(unix.SYS_RECVFROM, p, 0)
 }
 
 // tryWrite writes what the kernel takes. more says that the rest of a packet follows at once.
@@ -117,7 +117,7 @@ func (s *socket) tryWrite(p []byte, more bool) (int, error) {
 	if more {
 		flags |= msgMore
 	}
-	return s.try(syscall.SYS_SENDTO, p, flags)
+	return s.try(unix.SYS_SENDTO, p, flags)
 }
 
 const msgMore = 0x8000
@@ -190,71 +190,6 @@ func (s *socket) Write(p []byte) (n int, err error) {
 		}
 	}
 	return n, nil
-}
-
-// sendFile writes n bytes of a file from offset off, without copying them, and returns how
-// many there were. The timeout begins when it first waits.
-func (s *socket) sendFile(f runtime.SentFile, off, n int64, timeout time.Duration) (sent int64, err error) {
-	if !s.use() {
-		return 0, s.opError("sendfile", net.ErrClosed)
-	}
-	defer s.unuse()
-	if from, ok := f.Shared(); ok {
-		if f.WasQuick() {
-			sent, err = s.sendFrom(from, off, n, timeout, quickSendfile)
-		} else {
-			began := time.Now()
-			if sent, err = s.sendFrom(from, off, n, timeout, syscall.Sendfile); err == nil {
-				f.Took(sent, time.Since(began))
-			}
-		}
-		return sent, s.opError("sendfile", err)
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	controlErr := raw.Control(func(from uintptr) { sent, err = s.sendFrom(int(from), off, n, timeout, syscall.Sendfile) })
-	if err == nil {
-		err = controlErr
-	}
-	return sent, s.opError("sendfile", err)
-}
-
-// sendFrom is sendFile for a descriptor that stays open meanwhile.
-func (s *socket) sendFrom(from int, off, n int64, timeout time.Duration, sendfile func(to, from int, off *int64, n int) (int, error)) (sent int64, err error) {
-	waited := false
-	for sent < n {
-		k, err := sendfile(s.fd, from, &off, int(n-sent))
-		switch {
-		case err == syscall.EINTR:
-		case err == syscall.EAGAIN:
-			if !waited {
-				waited = true
-				s.SetWriteDeadline(time.Now().Add(timeout))
-			}
-			if err := s.await(&s.out); err != nil {
-				return sent, err
-			}
-		case err != nil:
-			return sent, err
-		case k == 0:
-			return sent, nil // the file is shorter now
-		default:
-			sent += int64(k)
-		}
-	}
-	return sent, nil
-}
-
-// quickSendfile is for files that are in memory: the scheduler does not know of the call, else it
-// might find this thread in it and wake another one.
-func quickSendfile(to, from int, off *int64, n int) (int, error) {
-	k, _, errno := syscall.RawSyscall6(syscall.SYS_SENDFILE, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(off)), uintptr(n), 0, 0)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(k), nil
 }
 
 func (s *socket) opError(op string, err error) error {
