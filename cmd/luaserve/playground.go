@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	goruntime "runtime"
 	"strconv"
@@ -58,8 +57,8 @@ at its directory. Ctrl+S writes the file, unless another program has changed it 
 
 // runPlayground serves the page until a signal ends it.
 func (a *app) runPlayground(ctx context.Context, args []string, port uint16, open bool, sandbox runtime.Sandbox) error {
-	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer restore()
+	ctx, stop := untilSignal(ctx)
+	defer stop()
 	ref, err := newReference()
 	if err != nil {
 		return err

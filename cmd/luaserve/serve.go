@@ -34,9 +34,8 @@ const tellWithin = 5 * time.Second
 
 // serve runs a script until a signal ends it.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
-	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer restore()
-	context.AfterFunc(ctx, restore) // a second signal does not wait for anybody
+	ctx, stop := untilSignal(ctx)
+	defer stop()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -60,12 +59,12 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	if o.pprof != "" {
-		stop, err := servePprof(o.pprof, log)
+		closeProfiles, err := servePprof(o.pprof, log)
 		if err != nil {
 			s.Close()
 			return err
 		}
-		defer stop()
+		defer closeProfiles()
 	}
 	if o.user != "" {
 		if err := become.assume(); err != nil {
@@ -95,12 +94,29 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		close(told)
 	}()
 	err = s.Serve(ctx)
-	restore() // ends ctx, and with it the reloads, whatever has ended Serve
-	select {  // an idle server ends sooner than systemd is told
+	stop()   // the reloads, whatever has ended Serve
+	select { // an idle server ends sooner than systemd is told
 	case <-told:
 	case <-time.After(tellWithin):
 	}
 	return err
+}
+
+// untilSignal returns a context that the first SIGINT or SIGTERM ends. The second one ends the
+// process, because nobody catches it: that is so before the context is done.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // reloader loads the script again.

@@ -81,9 +81,15 @@ func (f *file) wait(L *lua.LState, do func()) {
 		do()
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { f.f.SetDeadline(time.Unix(1, 0)) })
+	set := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		f.f.SetDeadline(time.Unix(1, 0))
+		close(set)
+	})
 	do()
-	stop()
+	if !stop() {
+		<-set // not while the file is used the next time
+	}
 	checkTime(L)
 }
 
