@@ -72,7 +72,7 @@ func (a *app) writeStarter(dir string) error {
 		}
 		fmt.Fprintln(a.stdout, filepath.Join(dir, filepath.FromSlash(f.name)))
 	}
-	fmt.Fprintf(a.stdout, "\nServe it with: luaserve run --watch %s\n", filepath.Join(dir, "site.lua"))
+	fmt.Fprintf(a.stdout, "\nServe it with: luaserve run --dev --watch %s\n", filepath.Join(dir, "site.lua"))
 	return nil
 }
 

@@ -1,7 +1,7 @@
 -- The whole configuration of a site. It runs once, when it is loaded, and leaves in "actions"
 -- what is done with each request.
 --
---   luaserve run --watch site.lua     serve it, and load it again when it is changed
+--   luaserve run --dev --watch site.lua   serve it, load it again when it is changed, and show errors
 --   luaserve check site.lua           say what is wrong with it
 --   luaserve test                     run the tests in site_test.lua
 --   luaserve explain site.lua http://localhost/hello     tell which rules take a request
