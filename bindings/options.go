@@ -31,7 +31,8 @@ func readOptions[T any](into *T, options []option[T], pairs []runtime.Pair) erro
 		if !ok {
 			return fmt.Errorf("expected the name of an option, got %s", p.Key)
 		}
-		i := slices.IndexFunc(options, func(o option[T]) bool { return o.name == strings.ReplaceAll(name, "-", "_") })
+		joined := strings.ReplaceAll(name, "-", "_")
+		i := slices.IndexFunc(options, func(o option[T]) bool { return o.name == joined })
 		if i < 0 {
 			return unknownOption(options, name)
 		}
