@@ -15,6 +15,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"time"
 
 	"luaserve/reference"
 	"luaserve/runtime"
@@ -26,9 +27,10 @@ type Config struct {
 	File string
 	// Save allows to write the file. Without it the page offers it as a download.
 	Save bool
-	// Runtime says how scripts are loaded: Modules, Scripts and Sandbox. What is typed runs while
-	// it is typed, so that the level is SandboxHandler unless another one is set. The playground
-	// sets the limits, the log, Inspect and Unsaved.
+	// Runtime says how scripts are loaded: Modules, Scripts, Sandbox and LuaBudget. What is typed
+	// runs while it is typed, so that the level is SandboxHandler unless another one is set. The
+	// budget, a second unless another one is set, also holds for loading. The playground sets the
+	// other limits, the log, Inspect and Unsaved.
 	Runtime runtime.Config
 	// Reference is what the editor completes and explains.
 	Reference *reference.Reference
@@ -47,6 +49,9 @@ type Playground struct {
 func New(c Config) *Playground {
 	if c.Runtime.Sandbox.Level == runtime.SandboxDefault {
 		c.Runtime.Sandbox.Level = runtime.SandboxHandler
+	}
+	if c.Runtime.LuaBudget == 0 {
+		c.Runtime.LuaBudget = time.Second
 	}
 	p := &Playground{config: c, token: rand.Text(), loader: loader{config: c}}
 	p.mux = http.NewServeMux()

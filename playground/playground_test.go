@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"luaserve/bindings"
 	"luaserve/playground"
@@ -64,7 +65,7 @@ func serveAt(t *testing.T, script string, sandbox runtime.Sandbox) *server {
 		t.Fatal(err)
 	}
 	p := playground.New(playground.Config{File: "site.lua", Save: true, Reference: reference.New(bindings.Modules(), plugins...),
-		Runtime: runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Sandbox: sandbox}})
+		Runtime: runtime.Config{Modules: bindings.Modules(), Scripts: scripts.FS, Sandbox: sandbox, LuaBudget: 3 * time.Second}}) // for busy machines
 	t.Cleanup(p.Close)
 	s := httptest.NewServer(p)
 	t.Cleanup(s.Close)

@@ -18,12 +18,8 @@ import (
 	"luaserve/runtime"
 )
 
-const (
-	// budget is how long Lua may run: while the script is loaded, and in each call.
-	budget = time.Second
-	// memory is what it may take.
-	memory = 256 << 20
-)
+// memory is what Lua may take: while the script is loaded, and in each call.
+const memory = 256 << 20
 
 // loader loads scripts as the page has them, and keeps the last one.
 type loader struct {
@@ -60,7 +56,7 @@ func (l *loader) load(text string) {
 	c.Unsaved = map[string][]byte{l.config.File: []byte(text)}
 	c.Log = slog.New(l.log)
 	c.Inspect = true
-	c.LuaBudget, c.LoadBudget, c.MaxLuaMemory, c.MaxLoadMemory = budget, budget, memory, memory
+	c.LoadBudget, c.MaxLuaMemory, c.MaxLoadMemory = c.LuaBudget, memory, memory
 	l.text = text
 	l.program, l.err = runtime.Load(l.config.File, c)
 	if l.err == nil {

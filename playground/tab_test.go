@@ -76,7 +76,7 @@ func open(t *testing.T, parent context.Context, l look, script string) *tab {
 	server := serve(t, script)
 	ctx, cancel := chromedp.NewContext(parent)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(cancel)
 	b := &tab{T: t, ctx: ctx}
 	err := chromedp.Listen(ctx, func(event any) {

@@ -19,7 +19,7 @@ func TestEnclosingTable(t *testing.T) {
 	}
 	ctx, cancel := chromedp.NewContext(browser(t))
 	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	b := &tab{T: t, ctx: ctx}
 	b.run(chromedp.Navigate("about:blank"))

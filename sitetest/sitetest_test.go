@@ -81,7 +81,7 @@ func run(t *testing.T, parallel int) *sitetest.Report {
 		t.Fatal(err)
 	}
 	// long enough for a busy machine; one test of the cases runs until then
-	report, err := sitetest.Run(context.Background(), files, sitetest.Options{Load: load, Parallel: parallel, Timeout: 5 * time.Second})
+	report, err := sitetest.Run(context.Background(), files, sitetest.Options{Load: load, Parallel: parallel, Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

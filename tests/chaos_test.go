@@ -58,7 +58,7 @@ const chaosScript = `-- generation %[1]d
 setup.listen "%[2]s"
 setup.openssl { listen = "%[3]s", pemfile = "$DIR/site.pem" }
 setup.mime_types "default"
-setup.limits { header_timeout = 5, body_timeout = 5, write_timeout = 5, idle_timeout = 2 }
+setup.limits { header_timeout = 30, body_timeout = 30, write_timeout = 5, idle_timeout = 2 } -- on busy machines clients need long
 setup.accesslog "%[4]s"
 actions = {
   when(request.path:eq "/metrics", status.metrics()),

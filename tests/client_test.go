@@ -13,7 +13,7 @@ import (
 )
 
 // limit is how long the client waits for the next bytes; more is a hang.
-const limit = 4 * time.Second
+const limit = 30 * time.Second
 
 // errTimeout says that nothing came within the limit.
 var errTimeout = errors.New("timeout")
@@ -223,9 +223,9 @@ func (c *client) readChunks() ([]byte, error) {
 	}
 }
 
-// closedByServer looks for the end of the connection for a moment.
+// closedByServer waits for the end of the connection.
 func (c *client) closedByServer() bool {
-	return c.more(400*time.Millisecond) == io.EOF
+	return c.more(limit) == io.EOF
 }
 
 // exchange makes one request of a case, on a connection of its own.

@@ -84,7 +84,7 @@ func trickle(c net.Conn, begin, piece string) string {
 }
 
 func TestSlowHeader(t *testing.T) {
-	r, ca, _ := startLimited(t, "header_timeout = 0.3")
+	r, ca, _ := startLimited(t, "header_timeout = 1") // a client that has said nothing at all gets no answer
 	eachTransport(t, r, ca, func(t *testing.T, c net.Conn) {
 		if got := trickle(c, "GET / HTTP/1.1\r\nHost: a\r\nX: ", "x"); !strings.HasPrefix(got, "HTTP/1.1 408 ") {
 			t.Errorf("got %q", got)
@@ -113,8 +113,7 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// A body that comes a byte at a time does not last for ever; one that keeps to the rate may take
-// its time.
+// A body that comes a byte at a time does not last for ever, however long the connection lives.
 func TestTricklingBody(t *testing.T) {
 	r, ca, _ := startLimited(t, "body_timeout = 0.3, body_rate = 1000")
 	for _, framing := range []string{"Content-Length: 100000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n10000\r\n"} {
@@ -124,35 +123,37 @@ func TestTricklingBody(t *testing.T) {
 			}
 		})
 	}
-	tickle := func(piece string) io.ReadCloser {
-		body, w := io.Pipe()
-		go func() {
-			for range 100 {
-				if _, err := io.WriteString(w, piece); err != nil {
-					return
-				}
-				time.Sleep(20 * time.Millisecond)
+	wantUpload(t, tlsClient(t, r.addr(1), trusting(ca.Pool()), true), "https://site.example/", "x", http.StatusRequestTimeout)
+}
+
+// A body that keeps to the rate may take longer than the limit. The limit is longer than a busy
+// machine keeps a client from sending.
+func TestSteadyBody(t *testing.T) {
+	r, ca, _ := startLimited(t, "body_timeout = 1.8, body_rate = 1000")
+	piece := strings.Repeat("x", 500)
+	wantUpload(t, tlsClient(t, r.addr(1), trusting(ca.Pool()), true), "https://site.example/", piece, http.StatusOK)
+	wantUpload(t, http.DefaultClient, "http://"+r.addr(0), piece, http.StatusOK)
+}
+
+// wantUpload sends a hundred pieces in two seconds and wants a status.
+func wantUpload(t *testing.T, client *http.Client, url, piece string, want int) {
+	t.Helper()
+	body, w := io.Pipe()
+	go func() {
+		for range 100 {
+			if _, err := io.WriteString(w, piece); err != nil {
+				return
 			}
-			w.Close()
-		}()
-		return body
-	}
-	client := tlsClient(t, r.addr(1), trusting(ca.Pool()), true)
-	for piece, want := range map[string]int{"x": http.StatusRequestTimeout, strings.Repeat("x", 500): http.StatusOK} {
-		resp, err := client.Post("https://site.example/", "", tickle(piece))
-		if err != nil {
-			t.Fatal(err)
+			time.Sleep(20 * time.Millisecond)
 		}
-		if resp.Body.Close(); resp.StatusCode != want {
-			t.Errorf("pieces of %d bytes: got %s, want %d", len(piece), resp.Status, want)
-		}
-	}
-	resp, err := http.Post("http://"+r.addr(0), "", tickle(strings.Repeat("x", 500)))
+		w.Close()
+	}()
+	resp, err := client.Post(url, "", body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
-		t.Errorf("a body at the rate: got %s", resp.Status)
+	if resp.Body.Close(); resp.StatusCode != want {
+		t.Errorf("%s, pieces of %d bytes: got %s, want %d", url, len(piece), resp.Status, want)
 	}
 }
 

@@ -126,7 +126,7 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 			address := startPauser(t, protocol, "unix", func(p *backend.Peer, target string) bool {
 				more := fineAnswer(p, target)
 				if target == "/2" { // its connection was kept, so a loop watches it
-					time.Sleep(10 * time.Millisecond)
+					time.Sleep(100 * time.Millisecond)
 					fineAnswer(p, "unasked")
 					said <- true
 				}
@@ -141,7 +141,7 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 			for i := range 6 {
 				if i == 3 {
 					<-said
-					time.Sleep(10 * time.Millisecond)
+					time.Sleep(200 * time.Millisecond) // until the loop has heard it, also on a busy machine
 				}
 				c.send(fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n", i))
 				if a := c.readAnswer("GET"); string(a.body) != fmt.Sprint("/", i) {
@@ -157,16 +157,17 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 func TestPausedRequestsEnd(t *testing.T) {
 	for _, protocol := range pausing {
 		t.Run(string(protocol), func(t *testing.T) {
-			gone := make(chan bool, 10)
+			arrived, gone := make(chan bool, 10), make(chan bool, 10)
 			address := startPauser(t, protocol, "unix", func(p *backend.Peer, target string) bool {
 				if target == "/fine" {
 					return fineAnswer(p, "fine")
 				}
+				arrived <- true
 				p.Hang() // until the server closes the connection
 				gone <- true
 				return false
 			})
-			for target, seconds := range map[string]float64{"/slow": 0.3, "/hang": 600} {
+			for target, seconds := range map[string]float64{"/slow": 1, "/hang": 600} {
 				port := serveScript(t, io.Discard, fmt.Sprintf("%s { socket = %q, read_timeout = %g }", protocol, address, seconds))
 				c, err := dial(port)
 				if err != nil {
@@ -188,7 +189,7 @@ func TestPausedRequestsEnd(t *testing.T) {
 					}
 				} else {
 					c.send([]byte("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n"))
-					time.Sleep(20 * time.Millisecond)
+					<-arrived
 					c.conn.Close()
 				}
 				select {

@@ -26,7 +26,7 @@ import (
 )
 
 // stopLimit is how long a server may take to drain; the clients are gone by then.
-const stopLimit = 10 * time.Second
+const stopLimit = time.Minute
 
 // errNotRefused is the way a server must not fail to start: a command that refuses its script ends
 // with a status above 0, neither with 0 nor by a signal.
@@ -118,7 +118,7 @@ func startCommand(command string, s *site, patience time.Duration, log io.Writer
 		return errors.New(cmd.ProcessState.String())
 	}
 
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(limit)
 	for {
 		select {
 		case <-exited:
@@ -131,7 +131,7 @@ func startCommand(command string, s *site, patience time.Duration, log io.Writer
 		}
 		if time.Now().After(deadline) {
 			kill()
-			return nil, fmt.Errorf("%w: the port is not open after 5 s", errNotRefused)
+			return nil, fmt.Errorf("%w: the port is not open after %v", errNotRefused, limit)
 		}
 	}
 	select {

@@ -135,7 +135,7 @@ func (p *process) waitForLog(text string) {
 // waitForLogs waits until text was logged so many times.
 func (p *process) waitForLogs(text string, times int) {
 	p.t.Helper()
-	for range 500 {
+	for range 3000 {
 		if strings.Count(p.log.String(), text) >= times {
 			return
 		}

@@ -242,7 +242,7 @@ func wantReset(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(conn, "GET /%s HTTP/1.0\r\n\r\n", path)
 	if answer, err := io.ReadAll(conn); err == nil {
 		t.Errorf("HTTP/1.0: %d bytes look like a complete answer", len(answer))
@@ -251,7 +251,7 @@ func wantReset(t *testing.T, url string) {
 
 func waitFor(t *testing.T, log *ts.Log, text string) {
 	t.Helper()
-	for range 100 {
+	for range 1500 {
 		if strings.Contains(log.String(), text) {
 			return
 		}

@@ -39,7 +39,7 @@ func talk(t *testing.T, addr, in string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, in); err != nil {
@@ -190,7 +190,7 @@ func TestCloseEndsSleeps(t *testing.T) {
 	begin := time.Now()
 	b.Close()
 	b.Close() // twice is fine
-	if d := time.Since(begin); d > 5*time.Second {
+	if d := time.Since(begin); d > 50*time.Second {
 		t.Errorf("Close took %v", d)
 	}
 	if _, err := net.Dial("tcp", b.HTTP); err == nil {

@@ -63,7 +63,7 @@ func StartMemcached(t testing.TB, path string) *Memcached {
 		<-ended
 	}}
 	t.Cleanup(m.stop)
-	for range 400 {
+	for range 2400 {
 		if m.listens(path, portFile) {
 			return m
 		}

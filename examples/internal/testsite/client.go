@@ -70,8 +70,22 @@ func (a Answer) WantHeader(t *testing.T, header ...string) {
 	}
 }
 
-// WantStream checks that the first bytes come long before the last ones, and returns all.
-func WantStream(t *testing.T, url string) string {
+// WantStream checks that the first bytes come long before the last ones, and returns all. On a
+// busy machine the first ones may be late by chance; where the answer is held back they always are.
+func WantStream(t *testing.T, url string) (body string) {
+	t.Helper()
+	var first, all time.Duration
+	for range 5 {
+		if body, first, all = readStream(t, url); first <= all/2 {
+			return body
+		}
+	}
+	t.Errorf("%s: the first byte came after %v, the last after %v", url, first, all)
+	return body
+}
+
+// readStream returns an answer, and when its first and its last byte came.
+func readStream(t *testing.T, url string) (body string, first, all time.Duration) {
 	t.Helper()
 	begin := time.Now()
 	resp, err := http.Get(url)
@@ -83,13 +97,10 @@ func WantStream(t *testing.T, url string) string {
 	if _, err := io.ReadFull(resp.Body, head); err != nil {
 		t.Fatal(err)
 	}
-	first := time.Since(begin)
+	first = time.Since(begin)
 	rest, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all := time.Since(begin); first > all/2 {
-		t.Errorf("%s: the first byte came after %v, the last after %v", url, first, all)
-	}
-	return string(head) + string(rest)
+	return string(head) + string(rest), first, time.Since(begin)
 }

@@ -58,7 +58,7 @@ func Application(t *testing.T, socket string, cmd *exec.Cmd) (stop func()) {
 			t.Logf("%s:\n%s", cmd.Path, &out)
 		}
 	})
-	for range 200 {
+	for range 1200 {
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()
 			return stop
