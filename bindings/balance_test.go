@@ -195,10 +195,10 @@ func TestBalanceChunked(t *testing.T) {
 // When no backend can be reached the answer is a 503, and the log says why.
 func TestBalanceAllDead(t *testing.T) {
 	for script, want := range map[string]string{
-		`balance.rr { backends = { proxy "unix:@DIR@/x", fastcgi "unix:@DIR@/y" }, fails = 1, wait = 0 }`:                  "no backend can take the request; the last failure: ",
-		`balance.sqf { backends = scgi "unix:@DIR@/x", fails = 1, backlog = 0 }`:                                           "scgi: backend unix:",
-		`balance.least_time { backends = scgi "unix:@DIR@/x", fails = 1, wait = 0.005, pause = 0.002, max_pause = 0.002 }`: "no backend took the request in time; the last failure: ",
-		`balance.rr { backends = { balance.rr { backends = proxy "unix:@DIR@/x", fails = 1, wait = 0 } }, wait = 0 }`:      "no backend can take the request; the last failure: ",
+		`balance.rr { backends = { proxy "unix:@DIR@/x", fastcgi "unix:@DIR@/y" }, fails = 1, max_pause = 1, wait = 0 }`:                            "no backend can take the request; the last failure: ",
+		`balance.sqf { backends = scgi "unix:@DIR@/x", fails = 1, max_pause = 1, backlog = 0 }`:                                                     "scgi: backend unix:",
+		`balance.least_time { backends = scgi "unix:@DIR@/x", fails = 1, wait = 0.05, pause = 0.02, max_pause = 0.02 }`:                             "no backend took the request in time; the last failure: ",
+		`balance.rr { backends = { balance.rr { backends = proxy "unix:@DIR@/x", fails = 1, max_pause = 1, wait = 0 } }, max_pause = 1, wait = 0 }`: "no backend can take the request; the last failure: ",
 	} {
 		site := luaScript(t, "actions = "+script)
 		for range 3 {

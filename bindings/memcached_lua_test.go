@@ -91,7 +91,10 @@ nil object too large
 			local mine = memcached.new(con and "127.0.0.1:1")
 			local r = mine:get("k", vr).response
 			out(r.code, r.error:match("connection refused"), r.data)
-			r = mine:get("k", vr).response
+			for _ = 1, 5 do -- it is left alone for a second, in which the machine may stand still
+				r = mine:get("k", vr).response
+				if r.error:match("left alone") then break end
+			end
 			out(r.code, r.error:match("left alone"))`, `
 5 connection refused nil
 5 left alone

@@ -139,7 +139,7 @@ func TestProxyRequests(t *testing.T) {
 				if got != want {
 					t.Errorf("got  %q\nwant %q", got, want)
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(20 * time.Second):
 				t.Fatalf("nothing arrived\n%s", site.log)
 			}
 			readHead(r)
@@ -282,7 +282,7 @@ func TestProxyClientGoesAway(t *testing.T) {
 			c.Close()
 			select {
 			case <-ended:
-			case <-time.After(5 * time.Second):
+			case <-time.After(20 * time.Second):
 				t.Error("the upstream's connection is still open")
 			}
 		})

@@ -170,14 +170,22 @@ func TestProxyTunnelIsCut(t *testing.T) {
 				}
 			})
 			t.Run("when nothing comes", func(t *testing.T) {
-				_, r := speak(t, addr, strings.Replace(upgradeHead, "/", "/idle", 1))
-				readHead(r)
-				if err := <-gone; err == nil {
-					t.Error("the upstream got a byte")
+				var head string
+				var got []byte
+				for range 5 { // when the machine stands still the time is over before the upstream has said anything
+					_, r := speak(t, addr, strings.Replace(upgradeHead, "/", "/idle", 1))
+					head = readHead(r)
+					if err := <-gone; err == nil {
+						t.Error("the upstream got a byte")
+					}
+					if strings.Contains(head, " 504 ") {
+						continue
+					}
+					if got, _ = io.ReadAll(r); string(got) == "hello" {
+						return
+					}
 				}
-				if got, _ := io.ReadAll(r); string(got) != "hello" {
-					t.Errorf("the client got %q", got)
-				}
+				t.Errorf("the client got %q", head+string(got))
 			})
 			t.Run("by a later action", func(t *testing.T) {
 				denied := luaScript(t, fmt.Sprintf(`actions = { proxy %q, set_status(403) }`, up))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -25,7 +26,10 @@ func plainNumber(t *testing.T, text, name string) string {
 	return m[1]
 }
 
-func TestStatusCounts(t *testing.T) {
+// No time passes in it, so averages are exact.
+func TestStatusCounts(t *testing.T) { synctest.Test(t, countStatus) }
+
+func countStatus(t *testing.T) {
 	s := newGuard(t, statusScript, nil)
 	for _, target := range []string{"/ok", "/ok", "/moved", "/none", "/fail", "/sub", "*bad x"} {
 		s.get(target)

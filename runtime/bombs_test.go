@@ -157,7 +157,7 @@ actions = {
 			if _, body := s.get("/bomb"); !strings.Contains(body+log.String(), tt.want) {
 				t.Errorf("%.100q, want %q\n%.2000s", body, tt.want, log)
 			}
-			if _, body := s.get("/"); body != "fine" {
+			if _, body := s.getInTime("/"); body != "fine" {
 				t.Errorf("afterwards: body %q\n%.2000s", body, log)
 			}
 		})
@@ -180,7 +180,7 @@ actions = { when(request.path:eq "/sort", function() table.sort(t) end), functio
 	if status, _ := s.get("/sort"); status != 500 {
 		t.Errorf("status %d, want 500", status)
 	}
-	if _, body := s.get("/"); body != "1999999" {
+	if _, body := s.getInTime("/"); body != "1999999" {
 		t.Errorf("the table begins with %s", body)
 	}
 }

@@ -207,19 +207,25 @@ func TestKeptFilesAreBounded(t *testing.T) {
 // What may be seen without an event is seen a second later.
 func TestKeptFilesAreLookedAtAgain(t *testing.T) {
 	for _, padding := range []string{"", strings.Repeat(" ", shortBytes)} {
-		dir, s := t.TempDir(), newKeptFiles(t, true)
-		write(t, dir+"/f", "one"+padding)
-		for range 3 {
-			s.send(dir, dir+"/f")
-		}
-		f := s.files[fileKey{dir, dir + "/f"}]
-		f.is.inode++ // as if another file had come without an event
-		if got, kept, _ := s.send(dir, dir+"/f"); !kept {
-			t.Errorf("at once: got %q, opened", got)
-		}
-		f.looked.Add(-int64(lookAgain))
-		if got, kept, _ := s.send(dir, dir+"/f"); kept {
-			t.Errorf("a second later: got %q without another look", got)
+		for range 5 { // again when the machine has stood still, so that it was not at once
+			began := now()
+			dir, s := t.TempDir(), newKeptFiles(t, true)
+			write(t, dir+"/f", "one"+padding)
+			for range 3 {
+				s.send(dir, dir+"/f")
+			}
+			f := s.files[fileKey{dir, dir + "/f"}]
+			f.is.inode++ // as if another file had come without an event
+			if got, kept, _ := s.send(dir, dir+"/f"); !kept && now()-began > lookAgain*9/10 {
+				continue
+			} else if !kept {
+				t.Errorf("at once: got %q, opened", got)
+			}
+			f.looked.Add(-int64(lookAgain))
+			if got, kept, _ := s.send(dir, dir+"/f"); kept {
+				t.Errorf("a second later: got %q without another look", got)
+			}
+			break
 		}
 	}
 }

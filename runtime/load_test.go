@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"luaserve/runtime"
 )
@@ -100,22 +101,18 @@ func TestHandlerFileThatNeverEnds(t *testing.T) {
 	}
 	loop := write("loop.lua", "while true do end")
 	self := write("self.lua", fmt.Sprintf("actions = action.lua.handler(%q)", filepath.Join(dir, "self.lua")))
-	log := &logBuffer{}
-	cfg := testConfig(log)
-	cfg.LuaBudget = 100e6
-	p, err := runtime.Load(writeScript(t, fmt.Sprintf(`actions = { when(request.path:eq "/loop", { lua.handler(%q) }), lua.handler(%q) }`, loop, self)), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	s := &site{p, log}
-	for _, path := range []string{"/loop", "/self"} {
-		if status, _ := s.get(path); status != 500 {
-			t.Errorf("%s: status %d, want 500", path, status)
+	for _, tt := range []struct {
+		file   string
+		budget time.Duration
+		want   string
+	}{{loop, 100 * time.Millisecond, "time budget"}, {self, time.Minute, "does one name itself?"}} {
+		s := loadWithBudget(t, tt.budget, fmt.Sprintf(`actions = lua.handler(%q)`, tt.file))
+		if status, _ := s.get("/"); status != 500 {
+			t.Errorf("%s: status %d, want 500", tt.file, status)
 		}
-	}
-	if !strings.Contains(log.String(), "does one name itself?") {
-		t.Errorf("the log does not say why:\n%s", log)
+		if !strings.Contains(s.log.String(), tt.want) {
+			t.Errorf("%s: the log does not say why:\n%s", tt.file, s.log)
+		}
 	}
 }
 

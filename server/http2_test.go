@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"luaserve/runtime"
@@ -113,8 +114,9 @@ func (e endless) Close() error {
 }
 
 func TestHTTP2ClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	body := endless{make(chan struct{})}
-	url, client := startFront(t, 100*time.Millisecond, func(runtime.Exchange) *runtime.Reply {
+	url, client := startFront(t, 2*time.Second, func(runtime.Exchange) *runtime.Reply {
 		return runtime.NewReply(http.StatusOK, -1, body)
 	})
 	resp, err := client.Get(url)
@@ -126,8 +128,9 @@ func TestHTTP2ClientThatDoesNotRead(t *testing.T) {
 }
 
 func TestHTTP2ClientThatDoesNotSend(t *testing.T) {
+	t.Parallel()
 	failed := make(chan struct{})
-	url, client := startFront(t, 100*time.Millisecond, func(ex runtime.Exchange) *runtime.Reply {
+	url, client := startFront(t, 2*time.Second, func(ex runtime.Exchange) *runtime.Reply {
 		if _, err := io.ReadAll(ex.Body()); err != nil {
 			close(failed)
 		}
@@ -143,7 +146,7 @@ func TestHTTP2ClientThatDoesNotSend(t *testing.T) {
 	waitOn(t, "the request still waits for its client", failed)
 }
 
-// slowly is a body that a backend sends with pauses.
+// slowly is what a backend sends after pauses.
 type slowly struct {
 	io.Reader
 	pause time.Duration
@@ -151,28 +154,35 @@ type slowly struct {
 
 func (s slowly) Read(p []byte) (int, error) {
 	time.Sleep(s.pause)
-	return s.Reader.Read(p[:1])
+	return s.Reader.Read(p)
 }
-func (slowly) Close() error { return nil }
 
 // Only clients must make progress: a backend may take longer, and may read late.
 func TestHTTP2BackendMayTakeLonger(t *testing.T) {
 	t.Parallel()
-	const patience, longer = time.Second, 1200 * time.Millisecond
-	url, client := startFront(t, patience, func(ex runtime.Exchange) *runtime.Reply {
-		time.Sleep(longer)
-		if b, err := io.ReadAll(ex.Body()); string(b) != "question" {
-			t.Errorf("the body is %q, %v", b, err)
-		}
-		return runtime.NewReply(http.StatusOK, -1, slowly{strings.NewReader("a"), longer})
-	})
-	resp, err := client.Post(url, "", strings.NewReader("question"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if b, err := io.ReadAll(resp.Body); string(b) != "a" || err != nil {
-		t.Errorf("got %q, %v", b, err)
+	const patience, longer = 2500 * time.Millisecond, 3 * time.Second
+	for name, pause := range map[string]struct{ before, within time.Duration }{
+		"reads late": {before: longer}, "answers slowly": {within: longer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, client := startFront(t, patience, func(ex runtime.Exchange) *runtime.Reply {
+				time.Sleep(pause.before)
+				if b, err := io.ReadAll(ex.Body()); string(b) != "question" {
+					t.Errorf("the body is %q, %v", b, err)
+				}
+				late := slowly{iotest.DataErrReader(strings.NewReader("b")), pause.within}
+				return runtime.NewReply(http.StatusOK, -1, io.NopCloser(io.MultiReader(strings.NewReader("a"), late)))
+			})
+			resp, err := client.Post(url, "", strings.NewReader("question"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if b, err := io.ReadAll(resp.Body); string(b) != "ab" || err != nil {
+				t.Errorf("got %q, %v", b, err)
+			}
+		})
 	}
 }
 

@@ -176,6 +176,26 @@ func (p *program) fetch(ctx context.Context, r *Request) (*fcgi.Response, string
 	return resp, string(b), err
 }
 
+// again runs a program up to five times, as long as it is stopped by the timeout before it has
+// written its files, or come to the operation op: then the machine stood still, and the program
+// could not do its part.
+func (p *program) again(op string, run func() error, files ...string) (err error) {
+	for range 5 {
+		err = run()
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Kind != upstream.Timeout || e.Op == op && !slices.ContainsFunc(files, p.lacks) {
+			break
+		}
+	}
+	return err
+}
+
+// lacks reports whether the script has not written a file yet.
+func (p *program) lacks(name string) bool {
+	text, _ := os.ReadFile(filepath.Join(p.dir, name))
+	return len(text) == 0
+}
+
 func wantError(t testing.TB, err error, op string, kind upstream.Kind, text string) {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)

@@ -20,14 +20,15 @@ func fullBacklog(t *testing.T) (path string, l net.Listener) {
 	return path, l
 }
 
-// fill connects to a socket until it takes no more.
-func fill(t *testing.T, path string) {
+// fill connects to a socket until it takes no more, and returns the connections.
+func fill(t *testing.T, path string) (all []net.Conn) {
 	for {
 		c, err := net.Dial("unix", path)
 		if err != nil {
-			return
+			return all
 		}
 		t.Cleanup(func() { c.Close() })
+		all = append(all, c)
 	}
 }
 
@@ -96,12 +97,10 @@ func TestBacklogGetsWorker(t *testing.T) {
 				return
 			}
 			p := &peer{Conn: nc, r: bufio.NewReader(nc)}
-			p.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // for those who say nothing
 			for {
 				if _, err := p.request(); err != nil {
 					break
 				}
-				p.SetReadDeadline(time.Time{})
 				begun <- struct{}{}
 				<-gate
 				p.send(stdout("\nbody"), end(0))
@@ -114,10 +113,13 @@ func TestBacklogGetsWorker(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { tryFetch(t, c, get()) })
 	<-begun
-	fill(t, path)
+	silent := fill(t, path)
 	wg.Go(func() { tryFetch(t, c, get()) })
 	for !c.pool.Starving() {
 		time.Sleep(time.Millisecond)
+	}
+	for _, nc := range silent { // or the worker would wait for their requests
+		nc.Close()
 	}
 	close(gate)
 	wg.Wait()

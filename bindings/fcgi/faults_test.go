@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"luaserve/bindings/upstream"
+	"luaserve/bindings/upstream/upstreamtest"
 )
 
 func TestNoBackend(t *testing.T) {
@@ -180,8 +181,11 @@ func TestReadTimeouts(t *testing.T) {
 				p.send(tt.answer)
 				io.Copy(io.Discard, p)
 			})
-			c := b.client(t, func(c *Config) { c.ReadTimeout = 50 * time.Millisecond })
-			_, _, err := fetch(guard(t), c, get())
+			c := b.client(t, func(c *Config) { c.ReadTimeout = 100 * time.Millisecond })
+			err := upstreamtest.Again(tt.op, func() error {
+				_, _, err := fetch(guard(t), c, get())
+				return err
+			})
 			if e := wantError(t, err, tt.op, upstream.Timeout); !e.Sent {
 				t.Error("not sent")
 			}
@@ -191,16 +195,17 @@ func TestReadTimeouts(t *testing.T) {
 
 // Each bit of progress starts the read timeout anew.
 func TestSlowButAlive(t *testing.T) {
+	t.Parallel()
 	b := startBackend(t, func(p *peer) {
 		p.request()
 		p.send(stdout("A: 1\n\n"))
 		for range 10 {
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(160 * time.Millisecond)
 			p.send(stdout("x"))
 		}
 		p.send(end(0))
 	})
-	c := b.client(t, func(c *Config) { c.ReadTimeout = 300 * time.Millisecond })
+	c := b.client(t, func(c *Config) { c.ReadTimeout = 1500 * time.Millisecond })
 	if _, body := mustFetch(t, c, get()); len(body) != 10 {
 		t.Errorf("got %q", body)
 	}
@@ -251,9 +256,13 @@ func TestContextDeadline(t *testing.T) {
 		p.send(stdout("A: 1\n\nbody"))
 		io.Copy(io.Discard, p)
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, _, err := fetch(ctx, b.client(t), get())
+	c := b.client(t)
+	err := upstreamtest.Again("wait", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, _, err := fetch(ctx, c, get())
+		return err
+	})
 	wantError(t, err, "wait", upstream.Timeout)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"luaserve/bindings/upstream"
+	"luaserve/bindings/upstream/upstreamtest"
 )
 
 // plain hides every method but Read.
@@ -118,16 +119,22 @@ func TestAnswerWithoutReading(t *testing.T) {
 func TestSlowUpload(t *testing.T) {
 	b := startBackend(t, answering(stdout("\nbody"), end(0)))
 	c := b.client(t, func(c *Config) { c.ReadTimeout = 40 * time.Millisecond })
-	pr, pw := io.Pipe()
-	go func() {
-		for range 5 {
-			time.Sleep(60 * time.Millisecond)
-			io.WriteString(pw, "piece")
-		}
-		pw.Close()
-	}()
-	if _, body := mustFetch(t, c, &Request{Stdin: pr}); body != "body" {
-		t.Errorf("got %q", body)
+	var body string
+	err := upstreamtest.Again("", func() (err error) {
+		pr, pw := io.Pipe()
+		defer pr.Close()
+		go func() {
+			for range 5 {
+				time.Sleep(60 * time.Millisecond)
+				io.WriteString(pw, "piece")
+			}
+			pw.Close()
+		}()
+		_, body, err = fetch(guard(t), c, &Request{Stdin: pr})
+		return err
+	})
+	if body != "body" || err != nil {
+		t.Errorf("got %q, %v", body, err)
 	}
 }
 
@@ -264,17 +271,20 @@ func TestReadAfterClose(t *testing.T) {
 
 // A connection that carried a long upload to its end is kept.
 func TestReuseAfterUpload(t *testing.T) {
+	uploaded := make(chan struct{})
 	b := startBackend(t, func(p *peer) {
 		for {
 			if _, err := p.request(); err != nil {
 				return
 			}
-			time.Sleep(5 * time.Millisecond)
+			<-uploaded // before, the client does not know that all was sent, and keeps nothing
 			p.send(slices.Concat(stdout("\nbody"), end(0)))
 		}
 	})
 	c := b.client(t)
-	mustFetch(t, c, post(strings.Repeat("x", 1<<20)))
+	r := post(strings.Repeat("x", 1<<20))
+	r.StdinDone = func() { close(uploaded) }
+	mustFetch(t, c, r)
 	mustFetch(t, c, get())
 	if n := b.accepted.Load(); n != 1 {
 		t.Errorf("%d connections, want 1", n)

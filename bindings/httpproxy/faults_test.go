@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"luaserve/bindings/upstream"
+	"luaserve/bindings/upstream/upstreamtest"
 )
 
 func TestNoUpstream(t *testing.T) {
@@ -51,7 +52,7 @@ func TestNoUpstream(t *testing.T) {
 
 // Each wait has its limit.
 func TestTimeouts(t *testing.T) {
-	const short = 50 * time.Millisecond
+	const short = 100 * time.Millisecond
 	stuck := func(p *peer) { time.Sleep(time.Minute) }
 	tests := []struct {
 		name   string
@@ -71,8 +72,11 @@ func TestTimeouts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			u := startUpstream(t, tt.serve)
-			_, _, err := fetch(guard(t), u.client(t, tt.change), tt.req)
+			c := startUpstream(t, tt.serve).client(t, tt.change)
+			err := upstreamtest.Again(tt.op, func() error {
+				_, _, err := fetch(guard(t), c, tt.req)
+				return err
+			})
 			if e := wantError(t, err, tt.op, upstream.Timeout); e.Kind.Status() != 504 {
 				t.Error(e.Kind.Status())
 			}
@@ -88,15 +92,20 @@ func TestSlowUpload(t *testing.T) {
 		}
 	})
 	c := u.client(t, func(c *Config) { c.ReadTimeout = 50 * time.Millisecond })
-	pr, pw := io.Pipe()
-	go func() {
-		for _, s := range []string{"a", "b", "c"} {
-			time.Sleep(80 * time.Millisecond)
-			io.WriteString(pw, s)
-		}
-		pw.Close()
-	}()
-	if _, _, err := fetch(guard(t), c, &Request{Method: "POST", Target: "/", Body: pr, Length: -1}); err != nil {
+	err := upstreamtest.Again("", func() error {
+		pr, pw := io.Pipe()
+		defer pr.Close()
+		go func() {
+			for _, s := range []string{"a", "b", "c"} {
+				time.Sleep(80 * time.Millisecond)
+				io.WriteString(pw, s)
+			}
+			pw.Close()
+		}()
+		_, _, err := fetch(guard(t), c, &Request{Method: "POST", Target: "/", Body: pr, Length: -1})
+		return err
+	})
+	if err != nil {
 		t.Error(err)
 	}
 }
@@ -112,12 +121,11 @@ func TestEarlyAnswers(t *testing.T) {
 		body   string
 		all    bool // the whole request body is sent
 	}{
-		{"refuses and closes", func(p *peer) { p.head(); p.send("HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\nno"); drainSlowly(p) }, 413, "no", false},
+		{"refuses and closes", func(p *peer) { p.head(); p.send("HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\nno"); readSlowly(p, 1<<20) }, 413, "no", false},
 		{"refuses and reads on", func(p *peer) {
 			p.head()
 			p.send("HTTP/1.1 401 X\r\nContent-Length: 2\r\n\r\nno")
-			time.Sleep(300 * time.Millisecond) // what fits into the socket is far less than the body
-			io.Copy(io.Discard, p)
+			readSlowly(p, size)
 		}, 401, "no", false},
 		{"refuses and stops reading", func(p *peer) {
 			p.head()
@@ -167,11 +175,16 @@ func TestEarlyAnswers(t *testing.T) {
 	}
 }
 
-// drainSlowly lets the answer arrive before the connection is reset.
-func drainSlowly(p *peer) {
-	time.Sleep(50 * time.Millisecond)
-	p.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	io.Copy(io.Discard, p)
+// readSlowly reads n bytes, or to the end, so slowly that the client has heard the answer long
+// before all of its body was taken.
+func readSlowly(p *peer, n int) {
+	const piece = 64 << 10
+	for range n / piece {
+		if _, err := io.CopyN(io.Discard, p.r, piece); err != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // failing gives n bytes and then an error.
@@ -309,15 +322,23 @@ func TestReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := &testServer{network: "tcp", addr: l.Addr().String()}
+	read := make(chan bool) // what was not read is lost with the connection
 	u.serve(t, l, func(p *peer) {
 		p.head()
 		p.send("HTTP/1.1 200 OK\r\n\r\nabc")
-		time.Sleep(20 * time.Millisecond)
+		<-read
 		p.Conn.(*net.TCPConn).SetLinger(0)
 	})
-	_, body, err := fetch(guard(t), u.client(t), get())
+	resp, err := u.client(t).Do(guard(t), get())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 3)
+	io.ReadFull(resp.Body, body)
+	close(read)
+	_, err = resp.Body.Read(make([]byte, 1))
 	wantError(t, err, "body", upstream.BadResponse)
-	if body != "abc" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, syscall.ECONNRESET) {
+	if string(body) != "abc" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %q, %v", body, err)
 	}
 }

@@ -67,22 +67,24 @@ func TestIdleLimits(t *testing.T) {
 
 // An upstream closes a kept connection: at rest, or when the next request comes.
 func TestStaleConnections(t *testing.T) {
+	quiet := func(*peer) {}
 	tests := []struct {
 		name   string
-		second func(p *peer) // what the upstream does with a second request on a connection
+		rest   func(p *peer) // what the upstream does while the connection is kept
+		second func(p *peer) // and what with a second request on it
 		req    func() *Request
 		fails  bool
 	}{
-		{"closed at rest", nil, get, false},
-		{"closed at the request", func(p *peer) { p.head() }, get, false},
-		{"with a body", func(p *peer) { p.head() }, func() *Request { r := post("abc"); r.Method = "PUT"; return r }, false},
-		{"half an answer", func(p *peer) { p.head(); p.send("HTTP/1.1 20") }, get, true},
-		{"unasked answer", func(p *peer) { p.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"); p.head() }, get, false},
+		{"closed at rest", func(p *peer) { p.Close() }, quiet, get, false},
+		{"closed at the request", quiet, func(p *peer) { p.head() }, get, false},
+		{"with a body", quiet, func(p *peer) { p.head() }, func() *Request { r := post("abc"); r.Method = "PUT"; return r }, false},
+		{"half an answer", quiet, func(p *peer) { p.head(); p.send("HTTP/1.1 20") }, get, true},
+		{"unasked answer", func(p *peer) { p.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n") }, func(p *peer) { p.head() }, get, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var first atomic.Bool
-			waits := make(chan bool)
+			kept, waits := make(chan bool), make(chan bool)
 			u := startUpstream(t, func(p *peer) {
 				if first.Swap(true) {
 					for {
@@ -95,21 +97,15 @@ func TestStaleConnections(t *testing.T) {
 				}
 				p.head()
 				p.send(okEmpty)
-				if tt.second != nil {
-					close(waits)
-					tt.second(p)
-				}
-				p.Close()
-				if tt.second == nil {
-					close(waits)
-				}
+				<-kept
+				tt.rest(p)
+				close(waits) // what was done on a unix socket has arrived
+				tt.second(p)
 			})
 			c := u.client(t)
 			fetch(guard(t), c, get())
+			close(kept)
 			<-waits
-			if tt.name == "unasked answer" {
-				time.Sleep(20 * time.Millisecond)
-			}
 			r := tt.req()
 			want := ""
 			if r.Length > 0 {

@@ -171,7 +171,7 @@ func TestSlow(t *testing.T) {
 // A server that cannot be reached is asked once a pause.
 func TestPause(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "none")
-	c := NewClient(Config{Network: "unix", Address: socket, Pause: time.Hour})
+	c := NewClient(Config{Network: "unix", Address: socket, Timeout: time.Minute, Pause: time.Hour})
 	if _, err := c.Get("k", 1); upstream.KindOf(err) != upstream.Unavailable {
 		t.Errorf("first: %v", err)
 	}

@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"luaserve/bindings/fcgi"
 	"luaserve/bindings/upstream"
+	"luaserve/bindings/upstream/upstreamtest"
 )
 
 // Each wait has its limit.
 func TestTimeouts(t *testing.T) {
-	const short = 50 * time.Millisecond
+	const short = 100 * time.Millisecond
 	stuck := func(*peer) { time.Sleep(time.Minute) }
 	tests := []struct {
 		name   string
@@ -34,7 +36,10 @@ func TestTimeouts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a := startApplication(t, tt.serve)
-			_, _, err := fetch(guard(t), a.client(tt.change), tt.req)
+			err := upstreamtest.Again(tt.op, func() error {
+				_, _, err := fetch(guard(t), a.client(tt.change), tt.req)
+				return err
+			})
 			wantError(t, err, tt.op, upstream.Timeout)
 		})
 	}
@@ -51,7 +56,12 @@ func TestEarlyAnswers(t *testing.T) {
 			t.Parallel()
 			a := startApplication(t, serve)
 			c := a.client(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })
-			resp, body, err := fetch(guard(t), c, post(strings.Repeat("x", 10<<20)))
+			var resp *fcgi.Response
+			var body string
+			err := upstreamtest.Again("", func() (err error) {
+				resp, body, err = fetch(guard(t), c, post(strings.Repeat("x", 10<<20)))
+				return err
+			})
 			if err != nil || resp.Status != 413 || body != "no" {
 				t.Errorf("got %v, %q, %v", resp, body, err)
 			}
@@ -146,15 +156,23 @@ func TestCancel(t *testing.T) {
 
 // A connection reset is an incomplete body.
 func TestReset(t *testing.T) {
+	read := make(chan bool) // what was not read is lost with the connection
 	a := startOn(t, "tcp", "127.0.0.1:0", func(p *peer) {
 		p.head()
 		p.send("X: y\n\nbody")
-		time.Sleep(20 * time.Millisecond)
+		<-read
 		p.Conn.(*net.TCPConn).SetLinger(0)
 	})
-	_, body, err := fetch(guard(t), a.client(), get())
+	resp, err := a.client().Do(guard(t), get())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 4)
+	io.ReadFull(resp.Body, body)
+	close(read)
+	_, err = resp.Body.Read(make([]byte, 1))
 	wantError(t, err, "body", upstream.BadResponse)
-	if body != "body" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, syscall.ECONNRESET) {
+	if string(body) != "body" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %q, %v", body, err)
 	}
 }

@@ -47,6 +47,17 @@ func pair(t testing.TB, network string) (near *client, far net.Conn) {
 // echo answers each read with what was read.
 func echo(c net.Conn) { io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) }
 
+// awaitNews waits until something, or the end, has come, which takes a moment over TCP.
+func awaitNews(c *client) {
+	c.raw.Read(func(fd uintptr) (done bool) {
+		_, err := retry(func() (int, error) {
+			n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
+			return n, err
+		})
+		return err != syscall.EAGAIN
+	})
+}
+
 // A connection that the backend closed, or on which it spoke unasked, gets no request.
 func TestAskStale(t *testing.T) {
 	for _, tt := range []struct {
@@ -63,7 +74,9 @@ func TestAskStale(t *testing.T) {
 			near, far := pair(t, network)
 			near.Reused = true
 			tt.do(far)
-			time.Sleep(time.Millisecond) // for TCP
+			if tt.stale {
+				awaitNews(near)
+			}
 			go echo(far)
 			a := near.Ask([]byte("hello"), make([]byte, 10))
 			if stale := a.SendErr == ErrStale; stale != tt.stale || stale && a.Sent != 0 || !stale && (a.Sent != 5 || a.Read != 5) {

@@ -18,7 +18,7 @@ func TestDateFollowsTheClock(t *testing.T) {
 		if err != nil || got.Before(before) || got.After(after) {
 			t.Fatalf("Date: %q between %s and %s: %v", text, before, after, err)
 		}
-		if texts[text] = true; after.Sub(begun) > 5*time.Second {
+		if texts[text] = true; after.Sub(begun) > 20*time.Second {
 			t.Fatal("the field does not change")
 		}
 	}

@@ -126,6 +126,7 @@ type deafening struct {
 	ended <-chan struct{}
 	deaf  atomic.Int32 // so many of them
 	count atomic.Int32
+	stuck atomic.Int32 // that do not come back from a Read
 }
 
 func (d *deafening) Accept() (net.Conn, error) {
@@ -142,6 +143,7 @@ type deafConn struct {
 func (c *deafConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.number <= c.of.deaf.Load() {
+		c.of.stuck.Add(1)
 		<-c.of.ended
 		return 0, io.EOF
 	}
@@ -199,10 +201,10 @@ func TestRequestsThatAreSentTogether(t *testing.T) {
 		"all is well": {last: func(*warmed) {}},
 		"no backend has room": {last: func(w *warmed) {
 			w.backend.deaf.Store(w.backend.count.Load())
-			for range 3 { // the backend reads once more
-				w.eachBackend(func(_ int, s *socket) { fillUp(s.fd) })
-				time.Sleep(10 * time.Millisecond)
-			}
+			var all int32
+			w.eachBackend(func(_ int, s *socket) { fillUp(s.fd); all++ })
+			w.await("each backend has read once more", func() bool { return w.backend.stuck.Load() >= all })
+			w.eachBackend(func(_ int, s *socket) { fillUp(s.fd) })
 		}},
 		"the connections to them are closed": {last: func(w *warmed) {
 			w.eachBackend(func(_ int, s *socket) { s.Close() })

@@ -2,6 +2,7 @@ package http1_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,18 +88,33 @@ func acceptAll(l net.Listener, srv *http1.Server) {
 // talk sends bytes and returns everything that comes until the server closes.
 func talk(t *testing.T, addr, send string) string {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	io.WriteString(c, send)
-	got, err := io.ReadAll(c)
+	got, err := tryTalk(t, addr, send)
 	if err != nil {
 		t.Errorf("reading: %v", err)
 	}
-	return string(got)
+	return got
+}
+
+// tryTalk is talk for a connection that may be reset.
+func tryTalk(t *testing.T, addr, send string) (string, error) {
+	t.Helper()
+	c := dial(t, addr)
+	defer c.Close()
+	io.WriteString(c, send)
+	got, err := io.ReadAll(c)
+	return string(got), err
+}
+
+// whileLate tries something again, five times at most, as long as it says that the machine was
+// late: one that has much to do, or that is not let run, may stand still for a second.
+func whileLate(t *testing.T, try func() (late bool)) {
+	t.Helper()
+	for range 5 {
+		if !try() {
+			return
+		}
+	}
+	t.Error("the machine was late each time")
 }
 
 const echo = `actions = function(vr)
@@ -154,12 +170,7 @@ func TestVersionsAndFraming(t *testing.T) {
 
 func TestExpectContinue(t *testing.T) {
 	addr, _ := start(t, echo, http1.Config{})
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c := dial(t, addr)
 	io.WriteString(c, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
 	r := bufio.NewReader(c)
 	if line, _ := r.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
@@ -234,11 +245,7 @@ func TestIncompleteHTTP10AnswerIsReset(t *testing.T) {
 	go acceptAll(l, srv)
 	defer srv.Close()
 	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := dial(t, l.Addr().String())
 	io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
 	if got, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %q, %v; want a reset", got, err)
@@ -247,9 +254,16 @@ func TestIncompleteHTTP10AnswerIsReset(t *testing.T) {
 
 func TestSlowHeadIsEnded(t *testing.T) {
 	addr, _ := start(t, `actions = respond "x"`, http1.Config{Limits: limits(func(l *runtime.Limits) { l.HeaderTimeout = 100 * time.Millisecond })})
-	if got := talk(t, addr, "GET / HTTP/1.1\r\nHost"); !strings.Contains(got, " 408 ") {
-		t.Errorf("got %q", got)
-	}
+	whileLate(t, func() (late bool) {
+		got, err := tryTalk(t, addr, "GET / HTTP/1.1\r\nHost")
+		if got == "" && !errors.Is(err, os.ErrDeadlineExceeded) { // nothing had come in time
+			return true
+		}
+		if err != nil || !strings.Contains(got, " 408 ") {
+			t.Errorf("got %q, %v", got, err)
+		}
+		return false
+	})
 }
 
 func TestLimits(t *testing.T) {
@@ -268,21 +282,28 @@ func TestLimits(t *testing.T) {
 }
 
 func TestShutdownLetsRequestsEnd(t *testing.T) {
-	addr, srv := start(t, echo, http1.Config{})
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	inside := make(chan struct{})
+	srv := http1.New(http1.Config{Log: slog.New(slog.DiscardHandler), Handle: func(ex runtime.Exchange) *runtime.Reply {
+		close(inside)
+		body, _ := io.ReadAll(ex.Body())
+		return stream(bytes.NewReader(body), int64(len(body)))
+	}})
+	l := listen(t)
+	go acceptAll(l, srv)
+	defer srv.Close()
+	defer l.Close()
+	addr := l.Addr().String()
+	c := dial(t, addr)
 	io.WriteString(c, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
-	time.Sleep(50 * time.Millisecond)
+	<-inside
 	done := make(chan error, 1)
 	go func() { done <- srv.Shutdown(context.Background()) }()
-	time.Sleep(50 * time.Millisecond)
+	for !srv.IsClosing() {
+		time.Sleep(time.Millisecond)
+	}
 	io.WriteString(c, "cd")
 	got, _ := io.ReadAll(c)
-	if !strings.Contains(string(got), "/x[abcd]") || !strings.Contains(string(got), "Connection: close") {
+	if !strings.HasSuffix(string(got), "\r\n\r\nabcd") || !strings.Contains(string(got), "Connection: close") {
 		t.Errorf("got %q", got)
 	}
 	if err := <-done; err != nil {
@@ -307,7 +328,7 @@ func TestContextEndsWithTheClient(t *testing.T) {
 			select {
 			case <-ctx.Done():
 				left <- ctx.Err()
-			case <-time.After(5 * time.Second):
+			case <-time.After(20 * time.Second):
 				left <- nil
 			}
 			return nil
