@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"luaserve/runtime"
+	"luaserve/server/http1"
 )
 
 // accept takes connections until the listener is closed. When the process runs out of file
@@ -56,7 +57,7 @@ func passes(err error) bool {
 // admit has a connection served if there is a place for it. It does not wait.
 func (s *Server) admit(l *listener, rwc net.Conn) {
 	want := l.want.Load()
-	peer := runtime.Connection{Local: runtime.AddrPort(rwc.LocalAddr()), Remote: runtime.AddrPort(rwc.RemoteAddr())}
+	peer := http1.Addresses(rwc)
 	client := peer.Remote.Addr()
 	if want.proxying.Demands(client) {
 		client = netip.Addr{} // a load balancer, whose PROXY header names the client

@@ -1,10 +1,13 @@
 package http1
 
 import (
+	"encoding/binary"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +20,8 @@ type listener struct {
 	loops *loops
 	file  *os.File // the same socket: a net.Listener only gives what it has made a net.Conn of
 	raw   syscall.RawConn
+	own   bool           // its connections have its own address
+	local netip.AddrPort // which is this one; zero for a unix socket
 }
 
 // Listener returns a listener in the place of l whose connections the server can serve with
@@ -38,7 +43,11 @@ func (s *Server) Listener(l net.Listener) net.Listener {
 		s.log.Warn("connections are served with a goroutine each", "error", err, "address", l.Addr().String())
 		return l
 	}
-	watched.raw.Control(func(fd uintptr) { prepareListener(int(fd)) })
+	watched.local = runtime.AddrPort(l.Addr())
+	watched.raw.Control(func(fd uintptr) {
+		prepareListener(int(fd))
+		watched.own = !watched.local.Addr().IsUnspecified() && !isTransparent(int(fd))
+	})
 	return watched
 }
 
@@ -75,12 +84,24 @@ func prepareListener(fd int) {
 	syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{}) // close does not wait
 }
 
+// isTransparent reports whether connections may come that were made to any address.
+func isTransparent(fd int) bool {
+	four, _ := syscall.GetsockoptInt(fd, syscall.IPPROTO_IP, syscall.IP_TRANSPARENT)
+	six, _ := syscall.GetsockoptInt(fd, syscall.IPPROTO_IPV6, unix.IPV6_TRANSPARENT)
+	return four != 0 || six != 0
+}
+
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	var fd int
+	var s *socket
 	var errno syscall.Errno
 	err := l.raw.Read(func(from uintptr) bool {
-		fd, errno = accept(from)
+		var fd int
+		var client syscall.RawSockaddrAny
+		if fd, errno = accept(from, &client); errno == 0 {
+			s = l.loops.add(fd)
+			s.from, s.remote = l, addrPort(&client)
+		}
 		return errno != syscall.EAGAIN
 	})
 	if err != nil {
@@ -89,21 +110,50 @@ func (l *listener) Accept() (net.Conn, error) {
 	if errno != 0 {
 		return nil, os.NewSyscallError("accept4", errno)
 	}
-	return l.loops.add(fd), nil
+	return s, nil
 }
 
 // accept takes a connection if there is one. It does not wait, so the scheduler need not know of
 // it, as long as the socket is set so: one that others have as well they may change.
-func accept(from uintptr) (fd int, errno syscall.Errno) {
+func accept(from uintptr, client *syscall.RawSockaddrAny) (fd int, errno syscall.Errno) {
 	if flags, _, _ := syscall.RawSyscall(syscall.SYS_FCNTL, from, syscall.F_GETFL, 0); flags&syscall.O_NONBLOCK == 0 {
 		syscall.SetNonblock(int(from), true)
 	}
 	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, from, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		size := uint32(unsafe.Sizeof(*client))
+		n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, from, uintptr(unsafe.Pointer(client)), uintptr(unsafe.Pointer(&size)), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
 		if errno != syscall.EINTR {
 			return int(n), errno
 		}
 	}
+}
+
+// addrPort is zero for what is neither IPv4 nor IPv6.
+func addrPort(a *syscall.RawSockaddrAny) netip.AddrPort {
+	port := func(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
+	switch a.Addr.Family {
+	case syscall.AF_INET:
+		four := (*syscall.RawSockaddrInet4)(unsafe.Pointer(a))
+		return netip.AddrPortFrom(netip.AddrFrom4(four.Addr), port(&four.Port))
+	case syscall.AF_INET6:
+		six := (*syscall.RawSockaddrInet6)(unsafe.Pointer(a))
+		return netip.AddrPortFrom(netip.AddrFrom16(six.Addr).Unmap(), port(&six.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// Addresses returns a connection as requests are told of it, without TLS. Of one that a listener of
+// [Server.Listener] has accepted it takes no system call, unless the listener has many addresses.
+func Addresses(rwc net.Conn) runtime.Connection {
+	s, ok := rwc.(*socket)
+	if !ok || s.from == nil {
+		return runtime.Connection{Local: runtime.AddrPort(rwc.LocalAddr()), Remote: runtime.AddrPort(rwc.RemoteAddr())}
+	}
+	local := s.from.local
+	if !s.from.own {
+		local = runtime.AddrPort(s.LocalAddr())
+	}
+	return runtime.Connection{Local: local, Remote: s.remote}
 }
 
 // Watch has a connection of a [Server.Listener] served by the loops, without a goroutine of

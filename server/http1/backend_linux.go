@@ -47,6 +47,7 @@ func (s *socket) adopt(nc net.Conn) net.Conn {
 func (l *loop) addBackend(fd int) *socket {
 	b := newSocket(l, fd)
 	b.backend, b.noOut, b.registered = true, true, true
+	b.ahead = &ahead{}
 	l.enter(b)
 	l.mu.Lock()
 	l.backends = append(l.backends, b)

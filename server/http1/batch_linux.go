@@ -182,6 +182,9 @@ func (a *ahead) put(data []byte, err error) {
 
 // take is a read; false when there is nothing.
 func (a *ahead) take(p []byte) (n int, err error, ok bool) {
+	if a == nil {
+		return 0, nil, false
+	}
 	if len(a.data) > 0 {
 		n = copy(p, a.data)
 		a.data = a.data[n:]

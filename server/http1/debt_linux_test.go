@@ -76,7 +76,7 @@ func (r *row) connect() {
 func (r *row) session(number int) *session {
 	r.srv.mu.Lock()
 	defer r.srv.mu.Unlock()
-	for s := range r.srv.sessions {
+	for s := r.srv.sessions; s != nil; s = s.next {
 		if s.rwc == r.near[number] {
 			return s
 		}

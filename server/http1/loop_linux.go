@@ -28,6 +28,8 @@ type loop struct {
 	// it from there has the loop.
 	turn atomic.Uint64
 
+	deadlines deadlines // of its sockets
+
 	paused atomic.Int32 // requests of it that wait for a backend
 	looked atomic.Int64 // the moment when it last looked for events
 

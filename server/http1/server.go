@@ -35,15 +35,15 @@ type Server struct {
 	elsewhere atomic.Int32 // see Elsewhere; requests that loops have passed on are among them
 
 	mu       sync.Mutex
-	sessions map[*session]struct{}
-	loops    *loops // nil until there is something for them
+	sessions *session // the first of all
+	loops    *loops   // nil until there is something for them
 	closed   bool
 	wg       sync.WaitGroup
 }
 
 // New returns a server.
 func New(cfg Config) *Server {
-	s := &Server{handle: cfg.Handle, refuse: cfg.Refuse, log: cfg.Log, limits: cfg.Limits, sessions: map[*session]struct{}{}}
+	s := &Server{handle: cfg.Handle, refuse: cfg.Refuse, log: cfg.Log, limits: cfg.Limits}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -81,14 +81,25 @@ func (s *Server) track(one *session) bool {
 	if s.closing.Load() {
 		return false
 	}
-	s.sessions[one] = struct{}{}
+	if one.next = s.sessions; one.next != nil {
+		one.next.previous = one
+	}
+	s.sessions = one
 	s.wg.Add(1)
 	return true
 }
 
 func (s *Server) forget(one *session) {
 	s.mu.Lock()
-	delete(s.sessions, one)
+	if one.next != nil {
+		one.next.previous = one.previous
+	}
+	if one.previous != nil {
+		one.previous.next = one.next
+	} else {
+		s.sessions = one.next
+	}
+	one.previous, one.next = nil, nil
 	s.mu.Unlock()
 	s.wg.Done()
 }
@@ -98,7 +109,7 @@ func (s *Server) end(which func(*session) bool) {
 	var all []*session
 	s.mu.Lock()
 	s.closing.Store(true)
-	for one := range s.sessions {
+	for one := s.sessions; one != nil; one = one.next {
 		if which(one) {
 			all = append(all, one)
 		}

@@ -22,6 +22,8 @@ type session struct {
 	left    func()      // called at the end; may be nil
 	state   atomic.Int32
 
+	previous, next *session // of all of the server; its lock guards them
+
 	served    int64         // requests that were answered
 	idle      time.Duration // how long the next one may take to begin, as the last one had it
 	until     moment        // when what it waits for must have come; never while it does not wait

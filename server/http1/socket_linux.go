@@ -27,6 +27,9 @@ type socket struct {
 	backend bool         // it was connected, not accepted
 	turn    turn         // in which the session is, when it is that of a client
 
+	from   *listener      // that has accepted it; nil for a backend
+	remote netip.AddrPort // of the client; zero on a unix socket
+
 	mu         sync.Mutex
 	registered bool     // the loop hears of it
 	noOut      bool     // the loop does not hear of room to write
@@ -34,20 +37,22 @@ type socket struct {
 	attached   *session // nothing runs for it; the loop calls it
 	in, out    side
 
-	ahead ahead // of the goroutine that reads from a backend
+	ahead *ahead // of the goroutine that reads from a backend; nil for a client
 }
 
 // side is one direction of a socket.
 type side struct {
+	socket   *socket
 	ready    bool       // the kernel has said so since somebody looked
 	wake     *sync.Cond // nil until somebody waited
 	deadline moment
-	timer    *time.Timer // nil until it was needed
-	set      moment      // when the timer ends; never when it does not run
+	set      moment // when somebody looks at the deadline; never when nobody does
+	place    int32  // among the deadlines of the loop, which have the lock of it; 0 for none
 }
 
 func newSocket(l *loop, fd int) *socket {
 	s := &socket{fd: fd, loop: l}
+	s.in.socket, s.out.socket = s, s
 	s.users.Store(1)
 	return s
 }
@@ -83,8 +88,8 @@ func (s *socket) Close() error {
 	}
 	s.mu.Lock()
 	for _, d := range [...]*side{&s.in, &s.out} {
-		if d.timer != nil {
-			d.timer.Stop()
+		if d.set != never {
+			s.loop.deadlines.remove(d)
 		}
 		d.wakeAll()
 	}
@@ -250,36 +255,28 @@ func (d *side) wakeAll() {
 	}
 }
 
-// setTimer has somebody look at the deadline of a side when it is reached. A timer that ends
-// earlier is left alone: it is set again when it ends, so that a deadline that moves on with
-// each request costs nothing.
+// setTimer has somebody look at the deadline of a side when it is reached. Where somebody looks
+// earlier that is left alone: he finds the new one, so that a deadline that moves on with each
+// request costs nothing.
 func (s *socket) setTimer(d *side) {
 	if d.deadline == never || d.set != never && d.set <= d.deadline || s.closed.Load() {
 		return
 	}
 	d.set = d.deadline
-	wait := time.Duration(d.deadline - since(time.Now()))
-	if d.timer == nil {
-		d.timer = time.AfterFunc(wait, func() { s.timeUp(d) })
-	} else {
-		d.timer.Reset(wait)
-	}
+	s.loop.deadlines.set(d, d.set)
 }
 
+// timeUp looks at the deadline of a side. It does not wait.
 func (s *socket) timeUp(d *side) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	d.set = never
-	var late *session
 	if s.expiredLocked(d) != os.ErrDeadlineExceeded {
 		s.setTimer(d)
 	} else if d == &s.in && s.attached != nil {
-		late = s.take()
+		go s.take().late()
 	} else {
 		d.wakeAll()
-	}
-	s.mu.Unlock()
-	if late != nil {
-		late.late()
 	}
 }
 

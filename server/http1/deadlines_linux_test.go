@@ -1,0 +1,73 @@
+package http1
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever is set, set again and removed: sides are due when their time is up, and the earliest
+// come first.
+func TestDeadlines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var d deadlines
+		sides := make([]side, 40)
+		want := map[*side]moment{}
+		later := now() + moment(time.Hour) // no timer ends meanwhile
+		moments := rapid.Custom(func(t *rapid.T) moment { return later + moment(rapid.IntRange(0, 50).Draw(t, "at")) })
+		some := rapid.Custom(func(t *rapid.T) *side { return &sides[rapid.IntRange(0, len(sides)-1).Draw(t, "side")] })
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				s, at := some.Draw(t, "s"), moments.Draw(t, "at")
+				d.set(s, at)
+				want[s] = at
+			},
+			"remove": func(t *rapid.T) {
+				s := some.Draw(t, "s")
+				d.remove(s)
+				delete(want, s)
+			},
+			"due": func(t *rapid.T) {
+				now := moments.Draw(t, "now")
+				got := d.due(now)
+				if !slices.IsSortedFunc(got, func(a, b *side) int { return int(want[a] - want[b]) }) {
+					t.Fatalf("not the earliest first: %v", got)
+				}
+				for _, s := range got {
+					if at, ok := want[s]; !ok || at > now {
+						t.Fatalf("at %d one is due that was set for %d, %v", now, at, ok)
+					}
+					delete(want, s)
+				}
+				for _, at := range want {
+					if at <= now {
+						t.Fatalf("at %d one is not due that was set for %d", now, at)
+					}
+				}
+			},
+			"": func(t *rapid.T) {
+				var first moment
+				for i, e := range d.heap {
+					if want[e.side] != e.at || e.side.place != int32(i+1) {
+						t.Fatalf("place %d: %+v, of which place %d and moment %d are known", i+1, e, e.side.place, want[e.side])
+					}
+				}
+				if len(want) > 0 {
+					first = slices.Min(slices.Collect(maps.Values(want)))
+				}
+				if len(d.heap) != len(want) || first != never && (d.heap[0].at != first || d.next == never || d.next > first) {
+					t.Fatalf("%d are set, the first for %d; the heap has %d, and the timer ends at %d", len(want), first, len(d.heap), d.next)
+				}
+			},
+		})
+		for _, s := range d.due(later + 50) {
+			delete(want, s)
+		}
+		if len(want) > 0 || d.timer != nil && !d.timer.Stop() {
+			t.Fatalf("left behind: %v", want)
+		}
+	})
+}
