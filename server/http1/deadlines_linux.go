@@ -97,20 +97,28 @@ func (d *deadlines) start() {
 
 // timeUp is called by the timer.
 func (d *deadlines) timeUp() {
-	for _, s := range d.due(now()) {
-		s.socket.timeUp(s)
+	for sides := d.due(now()); len(sides) > 0; sides = d.due(now()) {
+		for _, s := range sides {
+			s.socket.timeUp(s)
+		}
 	}
 }
 
-// due takes out the sides whose time is up, and has the timer end for the next one.
+// dueAtOnce keeps ten thousand clients whose time is up at once from holding the others up.
+const dueAtOnce = 64
+
+// due takes out the first sides whose time is up. When there are none the timer is to end for the
+// next one.
 func (d *deadlines) due(now moment) (sides []*side) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.heap) > 0 && d.heap[0].at <= now {
+	for len(d.heap) > 0 && d.heap[0].at <= now && len(sides) < dueAtOnce {
 		sides = append(sides, d.heap[0].side)
 		d.take(1)
 	}
-	d.next = never
-	d.start()
+	if len(sides) == 0 {
+		d.next = never
+		d.start()
+	}
 	return sides
 }

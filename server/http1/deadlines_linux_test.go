@@ -14,7 +14,7 @@ import (
 func TestDeadlines(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d deadlines
-		sides := make([]side, 40)
+		sides := make([]side, 3*dueAtOnce)
 		want := map[*side]moment{}
 		later := now() + moment(time.Hour) // no timer ends meanwhile
 		moments := rapid.Custom(func(t *rapid.T) moment { return later + moment(rapid.IntRange(0, 50).Draw(t, "at")) })
@@ -25,6 +25,13 @@ func TestDeadlines(t *testing.T) {
 				d.set(s, at)
 				want[s] = at
 			},
+			"set many": func(t *rapid.T) {
+				first, at := moments.Draw(t, "first"), moments.Draw(t, "at")
+				for i := range sides {
+					want[&sides[i]] = first + moment(i%7)*(at-first)/7
+					d.set(&sides[i], want[&sides[i]])
+				}
+			},
 			"remove": func(t *rapid.T) {
 				s := some.Draw(t, "s")
 				d.remove(s)
@@ -32,7 +39,12 @@ func TestDeadlines(t *testing.T) {
 			},
 			"due": func(t *rapid.T) {
 				now := moments.Draw(t, "now")
-				got := d.due(now)
+				var got []*side
+				for some := d.due(now); len(some) > 0; some = d.due(now) {
+					if got = append(got, some...); len(some) > dueAtOnce {
+						t.Fatalf("%d at once", len(some))
+					}
+				}
 				if !slices.IsSortedFunc(got, func(a, b *side) int { return int(want[a] - want[b]) }) {
 					t.Fatalf("not the earliest first: %v", got)
 				}
@@ -63,8 +75,10 @@ func TestDeadlines(t *testing.T) {
 				}
 			},
 		})
-		for _, s := range d.due(later + 50) {
-			delete(want, s)
+		for got := d.due(later + 50); len(got) > 0; got = d.due(later + 50) {
+			for _, s := range got {
+				delete(want, s)
+			}
 		}
 		if len(want) > 0 || d.timer != nil && !d.timer.Stop() {
 			t.Fatalf("left behind: %v", want)
