@@ -20,8 +20,6 @@ type listener struct {
 	loops *loops
 	file  *os.File // the same socket: a net.Listener only gives what it has made a net.Conn of
 	raw   syscall.RawConn
-	own   bool           // its connections have its own address
-	local netip.AddrPort // which is this one; zero for a unix socket
 }
 
 // Listener returns a listener in the place of l whose connections the server can serve with
@@ -43,11 +41,7 @@ func (s *Server) Listener(l net.Listener) net.Listener {
 		s.log.Warn("connections are served with a goroutine each", "error", err, "address", l.Addr().String())
 		return l
 	}
-	watched.local = runtime.AddrPort(l.Addr())
-	watched.raw.Control(func(fd uintptr) {
-		prepareListener(int(fd))
-		watched.own = !watched.local.Addr().IsUnspecified() && !isTransparent(int(fd))
-	})
+	watched.raw.Control(func(fd uintptr) { prepareListener(int(fd)) })
 	return watched
 }
 
@@ -84,13 +78,6 @@ func prepareListener(fd int) {
 	syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{}) // close does not wait
 }
 
-// isTransparent reports whether connections may come that were made to any address.
-func isTransparent(fd int) bool {
-	four, _ := syscall.GetsockoptInt(fd, syscall.IPPROTO_IP, syscall.IP_TRANSPARENT)
-	six, _ := syscall.GetsockoptInt(fd, syscall.IPPROTO_IPV6, unix.IPV6_TRANSPARENT)
-	return four != 0 || six != 0
-}
-
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
 	var s *socket
@@ -100,7 +87,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		var client syscall.RawSockaddrAny
 		if fd, errno = accept(from, &client); errno == 0 {
 			s = l.loops.add(fd)
-			s.from, s.remote = l, addrPort(&client)
+			s.remote = addrPort(&client)
 		}
 		return errno != syscall.EAGAIN
 	})
@@ -142,18 +129,25 @@ func addrPort(a *syscall.RawSockaddrAny) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// Addresses returns a connection as requests are told of it, without TLS. Of one that a listener of
-// [Server.Listener] has accepted it takes no system call, unless the listener has many addresses.
+// Addresses returns a connection as requests are told of it, without TLS.
 func Addresses(rwc net.Conn) runtime.Connection {
 	s, ok := rwc.(*socket)
-	if !ok || s.from == nil {
+	if !ok {
 		return runtime.Connection{Local: runtime.AddrPort(rwc.LocalAddr()), Remote: runtime.AddrPort(rwc.RemoteAddr())}
 	}
-	local := s.from.local
-	if !s.from.own {
-		local = runtime.AddrPort(s.LocalAddr())
+	return runtime.Connection{Local: s.local(), Remote: s.remote}
+}
+
+// local is LocalAddr without a net.Addr, which takes more memory than the answer. It is not taken from
+// the listener: with TPROXY or BPF connections to other addresses may come to that.
+func (s *socket) local() netip.AddrPort {
+	var here syscall.RawSockaddrAny
+	if s.remote.IsValid() && s.use() {
+		defer s.unuse()
+		size := uint32(unsafe.Sizeof(here))
+		syscall.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(s.fd), uintptr(unsafe.Pointer(&here)), uintptr(unsafe.Pointer(&size)))
 	}
-	return runtime.Connection{Local: local, Remote: s.remote}
+	return addrPort(&here)
 }
 
 // Watch has a connection of a [Server.Listener] served by the loops, without a goroutine of

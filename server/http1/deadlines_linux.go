@@ -13,6 +13,8 @@ type deadlines struct {
 	heap  []deadline  // each one is not before the one at half its number
 	timer *time.Timer // nil until it was needed
 	next  moment      // when the timer ends; never when it does not run
+
+	closed bool // no timer runs any more
 }
 
 // deadline is when somebody is to look at a side.
@@ -84,7 +86,7 @@ func (d *deadlines) put(place int, what deadline) {
 
 // start has the timer end in time for the first deadline. One that ends earlier is left alone.
 func (d *deadlines) start() {
-	if len(d.heap) == 0 || d.next != never && d.next <= d.heap[0].at {
+	if len(d.heap) == 0 || d.closed || d.next != never && d.next <= d.heap[0].at {
 		return
 	}
 	d.next = d.heap[0].at
@@ -92,6 +94,15 @@ func (d *deadlines) start() {
 		d.timer = time.AfterFunc(wait, d.timeUp)
 	} else {
 		d.timer.Reset(wait)
+	}
+}
+
+// close ends the timer, which would keep the loop in memory.
+func (d *deadlines) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed = true; d.timer != nil {
+		d.timer.Stop()
 	}
 }
 

@@ -85,3 +85,39 @@ func TestDeadlines(t *testing.T) {
 		}
 	})
 }
+
+// Each session whose time is up ends, and of one that ends nothing is left.
+func TestDeadlinesOfSessions(t *testing.T) {
+	r := newRow(t, 100, false)
+	set := func() int {
+		r.loop.deadlines.mu.Lock()
+		defer r.loop.deadlines.mu.Unlock()
+		return len(r.loop.deadlines.heap)
+	}
+	if n := set(); n != 100 {
+		t.Errorf("%d deadlines of 100 sessions", n)
+	}
+	r.run()
+	for _, far := range r.far[:10] {
+		far.Close()
+	}
+	r.await("the end of those whose clients are gone", func() bool { return r.ended.Load() == 10 && set() == 90 })
+	for _, near := range r.near[10:] {
+		r.await("the loop to have the session", func() bool {
+			near.mu.Lock()
+			defer near.mu.Unlock()
+			if near.attached == nil { // its request is answered
+				return false
+			}
+			near.in.deadline, near.attached.until = now(), now()
+			return true
+		})
+	}
+	r.loop.deadlines.mu.Lock()
+	for i := range r.loop.deadlines.heap { // so that all are due at once
+		r.loop.deadlines.heap[i].at = now()
+	}
+	r.loop.deadlines.mu.Unlock()
+	r.loop.deadlines.timeUp()
+	r.await("the end of the others", func() bool { return r.ended.Load() == 100 && set() == 0 })
+}

@@ -134,6 +134,7 @@ func (l *loop) close() {
 	for _, s := range left {
 		s.cut()
 	}
+	l.deadlines.close()
 	if l.epoll != nil {
 		l.epoll.Close()
 	} else if l.fd >= 0 {

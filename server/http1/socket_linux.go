@@ -27,8 +27,7 @@ type socket struct {
 	backend bool         // it was connected, not accepted
 	turn    turn         // in which the session is, when it is that of a client
 
-	from   *listener      // that has accepted it; nil for a backend
-	remote netip.AddrPort // of the client; zero on a unix socket
+	remote netip.AddrPort // of a client; zero on a unix socket
 
 	mu         sync.Mutex
 	registered bool     // the loop hears of it
