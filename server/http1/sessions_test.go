@@ -21,7 +21,7 @@ func TestSessionsAreKnown(t *testing.T) {
 			},
 			"end": func(t *rapid.T) {
 				if len(open) == 0 {
-					t.Skip("there is none")
+					return
 				}
 				i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
 				srv.forget(open[i])
